@@ -1,0 +1,52 @@
+# lmresp: the table of contents of the pipeline, in the order of the data.
+#
+#   lmresp run STUDY                                    the usual way
+#   snakemake --cores 2 --config study=/path/to/STUDY   the same, for those who live in Snakemake
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/ingest.smk"
+include: "workflow/rules/mri.smk"
+include: "workflow/rules/csf.smk"
+include: "workflow/rules/neuro.smk"
+include: "workflow/rules/response.smk"
+include: "workflow/rules/pathway.smk"
+include: "workflow/rules/report.smk"
+
+
+# Jobs need nothing but an installed lmresp; with --sdm apptainer they run in this image instead.
+container: "docker://lmresp/lmresp:0.1.0"
+
+
+report: "workflow/report/workflow.rst"
+
+
+localrules:
+    all,
+    scans,
+    ingest_table,
+    check_study,
+    grade_csf,
+    grade_neuro,
+    grade_mri,
+    call_visits,
+    find_branches,
+    collect_queries,
+    write_report,
+    write_provenance,
+
+
+rule all:
+    input:
+        "calls.csv",
+        "best_response.csv",
+        "pathway.csv",
+        "measures.csv",
+        "queries.csv",
+        "report.html",
+        "provenance.json",
+
+
+rule scans:
+    input:
+        SCAN_RESULTS,

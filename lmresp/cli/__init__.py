@@ -1,0 +1,166 @@
+"""The command line of lmresp.
+
+Exit codes: 0 done, 1 failed jobs, 2 wrong use or input that cannot be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmresp import RESEARCH_USE, __version__
+from lmresp.errors import EXIT_DONE, LmrespError
+
+RUN_OPTIONS = "Any further option is handed to Snakemake as it is (for instance --dry-run, --jobs 50)."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one ``lmresp`` command and return its exit code; errors are one line on the error stream."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["step"]:
+        from lmresp.cli.steps import run_step
+
+        command = lambda: run_step(arguments[1:])  # noqa: E731
+    else:
+        parser = _parser()
+        known, extra = parser.parse_known_args(arguments)
+        if extra and known.command not in {"run", "call", "report", "check", "demo"}:
+            parser.error(f"unknown option: {' '.join(extra)}")
+        known.extra = [option for option in extra if option != "--"]
+        command = lambda: _COMMANDS[known.command](known)  # noqa: E731
+    try:
+        return command()
+    except LmrespError as error:
+        print(f"lmresp: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return EXIT_DONE
+    except KeyboardInterrupt:
+        print("lmresp: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lmresp",
+        description="Response calls for leptomeningeal metastasis from cytology, MRI and neurological examination. "
+        + RESEARCH_USE,
+    )
+    parser.add_argument("--version", action="version", version=f"lmresp {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    init = commands.add_parser("init", help="write the templates of a new study folder")
+    init.add_argument("study", type=Path, metavar="FOLDER")
+
+    for name, text in (
+        ("check", "check the tables only, and print the queries"),
+        ("run", "run everything: calls, pathway, scan pages, report"),
+        ("call", "run up to the calls, and print them"),
+        ("report", "run everything and say where the report is"),
+    ):
+        command = commands.add_parser(name, help=text, epilog=RUN_OPTIONS)
+        command.add_argument("study", type=Path, metavar="STUDY")
+        _add_run_options(command)
+
+    explain = commands.add_parser("explain", help="tell one subject's calls in words")
+    explain.add_argument("study", type=Path, metavar="STUDY")
+    explain.add_argument("subject", metavar="SUBJECT")
+    explain.add_argument("visit", metavar="VISIT", nargs="?")
+
+    demo = commands.add_parser("demo", help="make the demo study and run it", epilog=RUN_OPTIONS)
+    demo.add_argument("study", type=Path, metavar="DIR", nargs="?", default=Path("lmresp-demo"))
+    _add_run_options(demo)
+    return parser
+
+
+def _add_run_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--cores", type=int, metavar="N", help="local cores (default: all)")
+    command.add_argument(
+        "--profile", default="default", metavar="NAME", help="default, slurm, slurm-plugin or the path of a profile"
+    )
+    command.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    command.add_argument("--json-logs", action="store_true", help="print one JSON object per event")
+
+
+def _init(options: argparse.Namespace) -> int:
+    from lmresp.ingest.templates import write_templates
+
+    for path in write_templates(options.study):
+        print(f"wrote {path}")
+    print(f"Fill the tables, put scans into {options.study / 'mri'}, then: lmresp check {options.study}")
+    return EXIT_DONE
+
+
+def _run(options: argparse.Namespace, *targets: str) -> int:
+    from lmresp.cli.run import run_study, snakemake_command
+    from lmresp.ingest.study import open_study
+
+    study = open_study(options.study)  # a folder that is no study ends here, with exit code 2
+    command = snakemake_command(
+        study.folder,
+        cores=options.cores,
+        profile=options.profile,
+        targets=targets,
+        quiet=options.quiet,
+        json_logs=options.json_logs,
+        extra=options.extra,
+    )
+    return run_study(study.folder, command)
+
+
+def _run_all(options: argparse.Namespace) -> int:
+    code = _run(options)
+    results = options.study / "derivatives" / "lmresp"
+    if code == EXIT_DONE and not options.quiet and (results / "report.html").is_file():
+        from lmresp.report import run_summary
+
+        print(run_summary(results))
+        print(f"Report: {(results / 'report.html').resolve().as_uri()}")
+    return code
+
+
+def _check(options: argparse.Namespace) -> int:
+    from lmresp.cli.plan import TABLES
+    from lmresp.cli.show import print_queries
+
+    code = _run(options, "work/study.queries.csv", *(f"work/tables/{table}.queries.csv" for table in TABLES))
+    return code or print_queries(options.study / "derivatives" / "lmresp")
+
+
+def _call(options: argparse.Namespace) -> int:
+    code = _run(options, "calls.csv", "best_response.csv", "pathway.csv")
+    if code == EXIT_DONE and not options.quiet:
+        from lmresp.report import run_summary
+
+        print(run_summary(options.study / "derivatives" / "lmresp"))
+    return code
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from lmresp.cli.show import print_explanation
+
+    return print_explanation(options.study / "derivatives" / "lmresp", options.subject, options.visit)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    import os
+
+    from lmresp.simulate.demo import write_demo
+
+    if not options.quiet:
+        print(f"Making the demo study in {options.study} (phantom scans with known truth; about half a minute)")
+    write_demo(options.study, options.cores or os.cpu_count() or 1)
+    return _run_all(options)
+
+
+_COMMANDS = {
+    "init": _init,
+    "check": _check,
+    "run": _run_all,
+    "call": _call,
+    "report": _run_all,
+    "explain": _explain,
+    "demo": _demo,
+}

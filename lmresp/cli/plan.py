@@ -1,0 +1,106 @@
+"""The plan of a study: which tables and scans there are, made before the job graph and kept with the results.
+
+Only this module and the Snakefile know both the study and the names of the workflow's files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from lmresp import store
+from lmresp.errors import StudyError
+
+TABLES = (
+    "subjects",
+    "visits",
+    "csf",
+    "mri_reads",
+    "mri_measures",
+    "neuro",
+    "steroids",
+    "treatments",
+    "procedures",
+    "disposition",
+    "decisions",
+    "scans",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What the job graph is made of.
+
+    Attributes
+    ----------
+    results : dict of str to str
+        Scan name to its result file, relative to the results folder.
+    references : dict of str to str or None
+        Scan name to the name of its reference scan; ``None`` for the reference scan itself.
+    """
+
+    results: dict[str, str]
+    references: dict[str, str | None]
+    tables: tuple[str, ...] = TABLES
+
+    @property
+    def query_files(self) -> list[str]:
+        """Files of queries that decide which subjects are set aside."""
+        return [
+            *(f"work/tables/{table}.queries.csv" for table in self.tables),
+            "work/study.queries.csv",
+            *(f"work/{strand}.queries.csv" for strand in ("csf", "neuro", "mri")),
+        ]
+
+    def reference_result(self, scan: str) -> list[str]:
+        """Return the result file of a scan's reference scan, as a list that is empty when there is none."""
+        reference = self.references.get(scan)
+        return [self.results[reference]] if reference else []
+
+
+def plan_study(folder: Path) -> Plan:
+    """Read what the study folder holds, write the index under its results folder and return the plan.
+
+    Files whose content did not change are left alone, so that only what changed is computed again.
+
+    Parameters
+    ----------
+    folder : Path
+        The study folder.
+
+    Raises
+    ------
+    lmresp.errors.StudyError
+        If ``study.yaml`` or the charter cannot be used.
+    """
+    from lmresp.criteria import charter_record, load_charter
+    from lmresp.ingest.inventory import build_index
+    from lmresp.ingest.spreadsheet import write_raw_tables
+    from lmresp.ingest.study import open_study
+
+    study = open_study(folder)
+    charter = load_charter(study.charter)
+    work = study.results / "work"
+    record = {"study_id": study.study_id, "title": study.title, "data_cut": study.data_cut}
+    store.write_json(work / "study.json", record, only_if_changed=True)
+    store.write_json(work / "charter.json", charter_record(charter), only_if_changed=True)
+    tables, problems = write_raw_tables(study)
+    build_index(study, tables, problems)
+    return read_plan(folder)
+
+
+def read_plan(folder: Path) -> Plan:
+    """Read the plan that :func:`plan_study` left with the results (what a cluster job does)."""
+    index_file = folder / "derivatives" / "lmresp" / "work" / "index.json"
+    if not index_file.is_file():
+        raise StudyError("the study has no index yet", where=str(folder), allowed="start with `lmresp run STUDY`")
+    index = store.read_json(index_file)
+    references = {entry["scan"]: entry["reference"] for entry in index["scans"]}
+    results = {scan: result_path(scan) for scan in references}
+    return Plan(results=results, references=references)
+
+
+def result_path(scan: str) -> str:
+    """Result file of a scan (``sub-01_ses-wk06``), relative to the results folder."""
+    subject, session = scan.split("_", 1)
+    return f"{subject}/{session}/{scan}_scan.json"

@@ -1,0 +1,126 @@
+"""``lmresp run``: start Snakemake on a study, and leave the study in a state from which it can go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmresp.errors import RunError, StudyError
+
+SLURM_PROFILES = ("slurm", "slurm-plugin")
+
+
+def workflow_folder() -> Path:
+    """Folder of the Snakefile: inside an installed wheel, or the root of the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_workflow", package.parent):
+        if (folder / "Snakefile").is_file() and (folder / "workflow" / "rules").is_dir():
+            return folder
+    raise StudyError("the workflow files are missing from this installation", where=str(package))
+
+
+def snakemake_command(
+    study: Path,
+    *,
+    cores: int | None,
+    profile: str,
+    targets: Sequence[str] = (),
+    quiet: bool = False,
+    json_logs: bool = False,
+    extra: Sequence[str] = (),
+) -> list[str]:
+    """Build the Snakemake command line for a study; what it prints can be repeated by hand.
+
+    Parameters
+    ----------
+    study : Path
+        The study folder.
+    cores : int, optional
+        Local cores; all of the machine's when not given.
+    profile : str
+        Name of a folder under ``profiles/``, or the path of a profile of the site.
+    targets : sequence of str
+        Rules or files to make; the default target when empty.
+    quiet, json_logs : bool
+        Only errors; one JSON object per event instead of a progress line.
+    extra : sequence of str
+        Options handed to Snakemake as they are.
+    """
+    folder = workflow_folder()
+    named = folder / "profiles" / profile
+    command = [sys.executable, "-m", "snakemake", *targets]
+    command += ["--snakefile", str(folder / "Snakefile"), "--config", f"study={study.resolve()}"]
+    command += ["--workflow-profile", str(named if named.is_dir() else profile)]
+    if profile not in SLURM_PROFILES or cores:
+        command += ["--cores", str(cores or os.cpu_count() or 1)]
+    if "--logger" not in extra:
+        command += ["--logger", "lmresp"]
+        if json_logs:
+            command += ["--logger-lmresp-json-lines"]
+    if quiet:
+        command += ["--quiet"]
+    return [*command, *extra]
+
+
+def run_study(study: Path, command: Sequence[str]) -> int:
+    """Run Snakemake for a study, after clearing the lock of a run that died; return its exit code.
+
+    SIGTERM is passed on to Snakemake. Ctrl-C reaches Snakemake by itself (it cancels its jobs); this process only waits.
+
+    Raises
+    ------
+    RunError
+        If another run is working on the study now.
+    """
+    results = study / "derivatives" / "lmresp"
+    results.mkdir(parents=True, exist_ok=True)
+    _clear_dead_lock(results, command)
+    marker = results / ".snakemake" / "lmresp-run.json"
+    marker.parent.mkdir(exist_ok=True)
+    process = subprocess.Popen(list(command))
+    marker.write_text(json.dumps({"pid": process.pid, "host": socket.gethostname()}))
+    previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        while True:
+            try:
+                code = process.wait()
+                break
+            except KeyboardInterrupt:
+                continue
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        marker.unlink(missing_ok=True)
+    return code
+
+
+def _clear_dead_lock(results: Path, command: Sequence[str]) -> None:
+    """Remove Snakemake's lock when the run that took it is gone; refuse to start beside a living one."""
+    locks = results / ".snakemake" / "locks"
+    if not (locks.is_dir() and any(locks.iterdir())):
+        return
+    marker = results / ".snakemake" / "lmresp-run.json"
+    if marker.is_file():
+        owner = json.loads(marker.read_text() or "{}")
+        pid, host = int(owner.get("pid", 0)), str(owner.get("host", ""))
+        if host and host != socket.gethostname():
+            raise RunError(
+                f"the study is locked by a run on host {host}",
+                where=str(results),
+                allowed="wait for it, or run there; if it died, remove the folder .snakemake/locks",
+            )
+        if pid and _is_snakemake(pid):
+            raise RunError(f"another run (process {pid}) is working on this study", where=str(results))
+    subprocess.run([*command, "--unlock"], check=False, capture_output=True)
+
+
+def _is_snakemake(pid: int) -> bool:
+    try:
+        return b"snakemake" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

@@ -1,0 +1,51 @@
+"""Parameters of every measurement, read from ``methods.yaml``: value, unit, source and certainty of each."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from lmresp import __version__
+
+
+@cache
+def table() -> dict[str, dict[str, dict[str, Any]]]:
+    """Load ``methods.yaml``: method name, to parameter name, to ``value``, ``unit``, ``source`` and ``certainty``."""
+    text = files("lmresp.mri").joinpath("methods.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(text)
+    return loaded
+
+
+@cache
+def number(name: str) -> float:
+    """Value of one parameter.
+
+    Parameters
+    ----------
+    name : str
+        ``method.parameter``, for example ``"film.threshold"``.
+
+    Raises
+    ------
+    KeyError
+        If ``methods.yaml`` has no such parameter.
+    """
+    method, parameter = name.split(".")
+    return float(table()[method][parameter]["value"])
+
+
+@cache
+def numbers(name: str) -> tuple[Any, ...]:
+    """Value of a parameter that is a list (of numbers, or of lists of numbers)."""
+    method, parameter = name.split(".")
+    return tuple(table()[method][parameter]["value"])
+
+
+def method_id(name: str) -> str:
+    """Identifier of a method as written beside each number: ``lmresp <name> <version>``."""
+    if name not in table():
+        raise KeyError(name)
+    return f"lmresp {name} {__version__}"

@@ -1,0 +1,248 @@
+"""Rigid registration within a scan and between visits: Mattes mutual information, coarse to fine, one thread."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from lmresp.mri.methods import number, numbers
+from lmresp.mri.volume import _RAS_LPS, Mask, Matrix, Volume, coarse, to_sitk, world_axes
+
+
+class RegistrationError(ValueError):
+    """The two images could not be aligned (no overlap, no structure)."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fit:
+    """Result of a registration.
+
+    Parameters
+    ----------
+    matrix : float64, shape (4, 4)
+        World position in the fixed image to world position in the moving image (mm, RAS+), rounded to 1e-6.
+    metric : float
+        Mattes mutual information at the end (negative; lower is better).
+    agreement_mm : float
+        Mean distance over the head between the result of the last and of the last but one resolution.
+    """
+
+    matrix: Matrix
+    metric: float
+    agreement_mm: float
+
+
+def rigid(fixed: Volume, moving: Volume, *, fixed_mask: Mask | None = None, start: Matrix | None = None) -> Fit:
+    """Align ``moving`` to ``fixed`` by rotation and translation.
+
+    Parameters
+    ----------
+    fixed, moving : Volume
+        Whole heads, or brains that were both skull-stripped. Do not give tight masks: they can fail altogether.
+    fixed_mask : bool, shape of ``fixed``, optional
+        Region in which the images are compared at the finer resolutions.
+    start : float64, shape (4, 4), optional
+        First guess (fixed to moving); otherwise header, geometric and intensity centres are tried.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    RegistrationError
+        If no start overlaps or the optimiser cannot run.
+
+    Notes
+    -----
+    Recipe measured in the project's bench (0.04-0.16 mm mean error on a real head under known poses): Mattes MI with 32
+    bins, seed 1, regular step gradient descent, physical shift scales. A level is skipped where the images are no
+    finer than it, and the finest level where slices are thick.
+    """
+    thickest = max(float(fixed.spacing.max()), float(moving.spacing.max()))
+    levels = [mm for mm in numbers("registration.levels_mm") if mm >= 0.6 * min(fixed.spacing.min(), 4.0)]
+    if thickest > number("registration.thick_slice_mm"):
+        levels = [mm for mm in levels if mm >= 2.0]
+    starts = [start] if start is not None else _starts(fixed, moving, rotations=False)
+    best = _best_start(fixed, moving, starts, "rigid")
+    matrix, metric, agreement = best[1], best[0], float("inf")
+    for mm in levels:
+        previous = matrix
+        matrix, metric = _optimise(coarse(fixed, mm), coarse(moving, mm), matrix, "rigid", _mask_at(fixed, fixed_mask, mm))
+        agreement = distance(fixed, previous, matrix)
+    return Fit(np.round(matrix, 6), metric, agreement)
+
+
+def rigid_multistart(fixed: Volume, moving: Volume, *, fixed_mask: Mask | None = None) -> Fit:
+    """As :func:`rigid`, from two centres and five rotations each: for poses beyond about 15 degrees."""
+    best = _best_start(fixed, moving, _starts(fixed, moving, rotations=True), "rigid")
+    return rigid(fixed, moving, fixed_mask=fixed_mask, start=best[1])
+
+
+def affine_to_template(template: Volume, mask: Mask, moving: Volume) -> Fit:
+    """Align a head or brain to the template by 12 parameters, coarsely (4 mm).
+
+    Parameters
+    ----------
+    template : Volume
+        Fixed image (with a head drawn around it if ``moving`` has a skull).
+    mask : bool, shape of ``template``
+        Region compared in the affine step: brain and its near surroundings.
+    moving : Volume
+        The subject's T1.
+
+    Returns
+    -------
+    Fit
+        Template world to subject world.
+    """
+    _, matrix = _best_start(template, moving, _starts(template, moving, rotations=True), "rigid")
+    small_fixed, small_moving = coarse(template, 4.0), coarse(moving, 4.0)
+    rigid_matrix, _ = _optimise(small_fixed, small_moving, matrix, "rigid", _mask_at(template, mask, 4.0))
+    matrix, metric = _optimise(small_fixed, small_moving, rigid_matrix, "affine", _mask_at(template, mask, 4.0))
+    return Fit(np.round(matrix, 6), metric, distance(template, rigid_matrix, matrix))
+
+
+def distance(grid: Volume, first: Matrix, second: Matrix) -> float:
+    """Mean distance in mm between two transforms over the voxels of ``grid`` that hold signal."""
+    small = coarse(grid, 8.0)
+    inside = small.array > 0.25 * float(np.percentile(small.array, 98))
+    x, y, z = (axis[inside].astype(float) for axis in world_axes(small))
+    points = np.stack([x, y, z, np.ones_like(x)])
+    moved = (first - second) @ points
+    return float(np.linalg.norm(moved[:3], axis=0).mean())
+
+
+def correlation(first: Volume, second: Volume, inside: Mask) -> float:
+    """Pearson correlation of two images of one grid inside a mask (0 where it cannot be computed)."""
+    a, b = first.array[inside].astype(float), second.array[inside].astype(float)
+    if a.size < 100 or a.std() == 0 or b.std() == 0:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def rigid_part(matrix: Matrix) -> Matrix:
+    """Rotation nearest to the linear part of an affine matrix, with its translation at the world origin kept."""
+    u, _, vt = np.linalg.svd(matrix[:3, :3])
+    out = np.eye(4)
+    out[:3, :3] = u @ vt
+    out[:3, 3] = matrix[:3, 3]
+    return out
+
+
+def _mask_at(volume: Volume, mask: Mask | None, mm: float) -> Volume | None:
+    return None if mask is None else coarse(volume.like(mask), mm)
+
+
+def _centre_of_mass(volume: Volume) -> Matrix:
+    x, y, z = world_axes(volume)
+    weight = np.clip(volume.array, 0, float(np.percentile(volume.array, 98)))
+    weight = np.where(weight > 0.15 * weight.max(), 1.0, 0.0)
+    total = float(weight.sum())
+    return np.array([float((axis * weight).sum()) / total for axis in (x, y, z)])
+
+
+def _centre_of_grid(volume: Volume) -> Matrix:
+    middle = (np.array(volume.shape) - 1) / 2
+    return np.asarray((volume.affine @ [*middle, 1.0])[:3], dtype=float)
+
+
+def _starts(fixed: Volume, moving: Volume, *, rotations: bool) -> list[Matrix]:
+    """First guesses: the header as it is, geometric centres, intensity centres; each also turned if asked."""
+    fixed8, moving8 = coarse(fixed, 8.0), coarse(moving, 8.0)
+    centres = [
+        (_centre_of_grid(fixed), _centre_of_grid(moving)),
+        (_centre_of_mass(fixed8), _centre_of_mass(moving8)),
+    ]
+    turns = [(0.0, 0.0, 0.0)]
+    if rotations:
+        turns += [tuple(turn) for turn in numbers("registration.start_rotations_deg")]
+    out: list[Matrix] = [np.eye(4)]
+    for centre_fixed, centre_moving in centres:
+        for turn in turns:
+            matrix = _rotation(turn)
+            matrix[:3, 3] = centre_moving - matrix[:3, :3] @ centre_fixed
+            out.append(matrix)
+    return out
+
+
+def _rotation(degrees: Sequence[float]) -> Matrix:
+    matrix = np.eye(4)
+    for axis, angle in enumerate(np.deg2rad(degrees)):
+        turn = np.eye(3)
+        a, b = [(1, 2), (2, 0), (0, 1)][axis]
+        turn[a, a] = turn[b, b] = np.cos(angle)
+        turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
+        matrix[:3, :3] = matrix[:3, :3] @ turn
+    return matrix
+
+
+def _best_start(fixed: Volume, moving: Volume, starts: list[Matrix], kind: str) -> tuple[float, Matrix]:
+    """Optimise every start on an 8 mm grid; keep the best metric (the first of equals)."""
+    fixed8, moving8 = coarse(fixed, 8.0), coarse(moving, 8.0)
+    best: tuple[float, Matrix] | None = None
+    for start in starts:
+        try:
+            matrix, metric = _optimise(fixed8, moving8, start, kind, None)
+        except RegistrationError:
+            continue  # this start has too little overlap; another may have enough
+        if best is None or metric < best[0] - 1e-6:
+            best = (metric, matrix)
+    if best is None:
+        raise RegistrationError("the two images do not overlap from any start")
+    return best
+
+
+def _optimise(
+    fixed: Volume, moving: Volume, start: Matrix, kind: str, mask: Volume | None
+) -> tuple[Matrix, float]:
+    """One resolution; returns the matrix (RAS, fixed to moving) and the metric."""
+    centre = _RAS_LPS[:3, :3] @ _centre_of_mass(fixed)
+    lps = _RAS_LPS @ start @ _RAS_LPS
+    transform: Any
+    if kind == "rigid":
+        transform = sitk.Euler3DTransform()
+        u, _, vt = np.linalg.svd(lps[:3, :3])
+        linear = u @ vt
+    else:
+        transform = sitk.AffineTransform(3)
+        linear = lps[:3, :3]
+    transform.SetCenter([float(c) for c in centre])
+    transform.SetMatrix([float(x) for x in linear.ravel()])
+    # T(x) = A (x - c) + c + t must equal the start at the centre.
+    target = lps[:3, :3] @ centre + lps[:3, 3]
+    transform.SetTranslation([float(x) for x in target - centre])
+
+    method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfThreads(1)
+    method.SetMetricAsMattesMutualInformation(int(number("registration.bins")))
+    voxels = fixed.array.size
+    wanted = number("registration.samples")
+    if voxels > 1.25 * wanted:
+        method.SetMetricSamplingStrategy(method.RANDOM)
+        method.SetMetricSamplingPercentage(wanted / voxels, int(number("registration.seed")))
+    if mask is not None:
+        method.SetMetricFixedMask(sitk.Cast(to_sitk(mask.like(mask.array > 0.3)), sitk.sitkUInt8))
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=number("registration.first_step_mm"),
+        minStep=number("registration.last_step_mm"),
+        numberOfIterations=int(number("registration.iterations")),
+        relaxationFactor=number("registration.relaxation"),
+        gradientMagnitudeTolerance=1e-8,
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetInitialTransform(transform, inPlace=True)
+    try:
+        method.Execute(to_sitk(fixed), to_sitk(moving))
+    except RuntimeError as error:
+        raise RegistrationError("the images do not overlap or hold no structure") from error
+    linear = np.array(transform.GetMatrix()).reshape(3, 3)
+    result = np.eye(4)
+    result[:3, :3] = linear
+    result[:3, 3] = np.array(transform.GetTranslation()) + centre - linear @ centre
+    return _RAS_LPS @ result @ _RAS_LPS, float(method.GetMetricValue())

@@ -1,0 +1,1 @@
+"""Phantoms with known truth, and the demo study made from them."""

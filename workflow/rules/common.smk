@@ -1,0 +1,47 @@
+# What every stage shares: the checked configuration, the study's plan and the names of things. No rules.
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from lmresp import __version__ as VERSION
+from lmresp.cli.plan import plan_study, read_plan
+from lmresp.errors import LmrespError
+
+
+configfile: str(Path(workflow.basedir) / "config" / "config.yaml")
+
+
+validate(config, "../schemas/config.schema.yaml")
+
+# Jobs call the `lmresp` that belongs to this Python, and the SLURM scripts of the profile, whoever started Snakemake.
+os.environ["PATH"] = os.pathsep.join(
+    [
+        str(Path(sys.executable).parent),
+        str(Path(workflow.basedir) / "profiles" / "slurm"),
+        os.environ["PATH"],
+    ]
+)
+
+# A relative study folder is relative to the Snakefile, so that cluster jobs, which start elsewhere, agree.
+STUDY = Path(workflow.basedir, config["study"]).resolve()
+
+
+workdir: str(STUDY / "derivatives" / "lmresp")
+
+
+try:
+    PLAN = plan_study(STUDY) if workflow.is_main_process else read_plan(STUDY)
+except LmrespError as error:
+    raise WorkflowError(str(error)) from None
+
+
+wildcard_constraints:
+    subject=r"sub-[A-Za-z0-9]+",
+    session=r"ses-[A-Za-z0-9]+",
+    table="|".join(PLAN.tables),
+
+
+SCAN_RESULTS = sorted(PLAN.results.values())

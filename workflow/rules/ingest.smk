@@ -1,0 +1,36 @@
+# Tables as the study gives them -> checked rows and queries. The index of tables and scans is made before the graph.
+
+
+rule ingest_table:
+    input:
+        raw="work/raw/{table}.csv",
+    output:
+        rows="work/tables/{table}.csv",
+        queries="work/tables/{table}.queries.csv",
+    params:
+        software=VERSION,
+    log:
+        "logs/ingest/{table}.log",
+    message:
+        "Checking table {wildcards.table}"
+    shell:
+        "lmresp step ingest-table --table {wildcards.table} --raw {input.raw} "
+        "--rows {output.rows} --queries {output.queries} > {log} 2>&1"
+
+
+rule check_study:
+    input:
+        study="work/study.json",
+        index="work/index.json",
+        tables=expand("work/tables/{table}.csv", table=PLAN.tables),
+    output:
+        queries="work/study.queries.csv",
+    params:
+        software=VERSION,
+    log:
+        "logs/ingest/check_study.log",
+    message:
+        "Checking the tables against each other"
+    shell:
+        "lmresp step check-study --study {input.study} --index {input.index} --tables work/tables "
+        "--queries {output.queries} > {log} 2>&1"

@@ -1,0 +1,53 @@
+# One job per scan: convert, correct, register, measure, draft, picture page. Then the MRI strand of the study.
+
+
+rule measure_scan:
+    input:
+        record="work/scans/{subject}_{session}.json",
+        reference=lambda wildcards: PLAN.reference_result(f"{wildcards.subject}_{wildcards.session}"),
+    output:
+        result="{subject}/{session}/{subject}_{session}_scan.json",
+        page=report(
+            "{subject}/{session}/{subject}_{session}_page.html",
+            caption="../report/scan_page.rst",
+            category="Scans",
+            subcategory="{subject}",
+            labels={"visit": "{session}"},
+        ),
+        images=directory("{subject}/{session}/anat"),
+    params:
+        software=VERSION,
+    log:
+        "logs/mri/{subject}_{session}.log",
+    benchmark:
+        "logs/benchmarks/{subject}_{session}.tsv"
+    message:
+        "Measuring {wildcards.subject} {wildcards.session}"
+    threads: 1
+    shell:
+        "lmresp step measure-scan --study ../.. --record {input.record} --results . > {log} 2>&1"
+
+
+rule grade_mri:
+    input:
+        scans=SCAN_RESULTS,
+        index="work/index.json",
+        charter="work/charter.json",
+        reads="work/tables/mri_reads.csv",
+        measures="work/tables/mri_measures.csv",
+        subjects="work/tables/subjects.csv",
+        visits="work/tables/visits.csv",
+    output:
+        rows="work/mri.csv",
+        measures=report("measures.csv", caption="../report/measures.rst", category="Tables"),
+        queries="work/mri.queries.csv",
+    params:
+        software=VERSION,
+    log:
+        "logs/mri/grade_mri.log",
+    message:
+        "Grading the MRI strand: reads where there are any, else drafts"
+    shell:
+        "lmresp step grade-mri --index {input.index} --charter {input.charter} --reads {input.reads} "
+        "--measured {input.measures} --subjects {input.subjects} --visits {input.visits} "
+        "--rows {output.rows} --measures {output.measures} --queries {output.queries} > {log} 2>&1"

@@ -1,0 +1,21 @@
+# Neurological examinations -> neurological status per visit.
+
+
+rule grade_neuro:
+    input:
+        neuro="work/tables/neuro.csv",
+        charter="work/charter.json",
+        subjects="work/tables/subjects.csv",
+        visits="work/tables/visits.csv",
+    output:
+        rows="work/neuro.csv",
+        queries="work/neuro.queries.csv",
+    params:
+        software=VERSION,
+    log:
+        "logs/neuro/grade_neuro.log",
+    message:
+        "Grading the neurological strand"
+    shell:
+        "lmresp step grade-neuro --table {input.neuro} --charter {input.charter} --subjects {input.subjects} "
+        "--visits {input.visits} --rows {output.rows} --queries {output.queries} > {log} 2>&1"

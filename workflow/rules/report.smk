@@ -1,0 +1,61 @@
+# Everything a person reads: the queries, the study report, the provenance.
+
+
+rule collect_queries:
+    input:
+        PLAN.query_files,
+        scans=SCAN_RESULTS,
+        index="work/index.json",
+    output:
+        queries=report("queries.csv", caption="../report/queries.rst", category="Tables"),
+    params:
+        software=VERSION,
+        files=PLAN.query_files,
+    log:
+        "logs/report/collect_queries.log",
+    message:
+        "Collecting the queries"
+    shell:
+        "lmresp step collect-queries --index {input.index} --out {output.queries} {params.files} > {log} 2>&1"
+
+
+rule write_provenance:
+    input:
+        study="work/study.json",
+        index="work/index.json",
+        charter="work/charter.json",
+        raw=expand("work/raw/{table}.csv", table=PLAN.tables),
+        scans=SCAN_RESULTS,
+    output:
+        provenance="provenance.json",
+    params:
+        software=VERSION,
+    log:
+        "logs/report/write_provenance.log",
+    message:
+        "Writing the provenance"
+    shell:
+        "lmresp step write-provenance --study {input.study} --index {input.index} --charter {input.charter} "
+        "--raw work/raw --out {output.provenance} > {log} 2>&1"
+
+
+rule write_report:
+    input:
+        "calls.csv",
+        "best_response.csv",
+        "pathway.csv",
+        "measures.csv",
+        "queries.csv",
+        provenance="provenance.json",
+        study="work/study.json",
+        scans=SCAN_RESULTS,
+    output:
+        page=report("report.html", caption="../report/study_report.rst", category="Study report"),
+    params:
+        software=VERSION,
+    log:
+        "logs/report/write_report.log",
+    message:
+        "Writing the study report"
+    shell:
+        "lmresp step write-report --results . --out {output.page} > {log} 2>&1"
