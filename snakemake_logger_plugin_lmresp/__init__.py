@@ -3,8 +3,6 @@
 Chosen with ``--logger lmresp`` (``lmresp run`` does so); ``--logger-lmresp-json-lines`` switches to JSON lines.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import time
@@ -105,7 +103,11 @@ class LogHandler(LogHandlerBase):
             for log in record.log or ():
                 self._print(f"  log: {log}")
                 self._tail(log)
-        elif event in (LogEvent.ERROR, None) and record.levelname in ("ERROR", "CRITICAL") and record.getMessage() != "None":
+        elif (
+            event in (LogEvent.ERROR, None)
+            and record.levelname in ("ERROR", "CRITICAL")
+            and record.getMessage() != "None"
+        ):
             self._print(record.getMessage().strip())
         elif event is None and self.common_settings.dryrun and record.levelname == "INFO" and record.msg:
             self._print(record.getMessage())

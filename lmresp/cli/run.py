@@ -55,7 +55,9 @@ def snakemake_command(
     folder = workflow_folder()
     named = folder / "profiles" / profile
     command = [sys.executable, "-m", "snakemake", *targets]
-    command += ["--snakefile", str(folder / "Snakefile"), "--config", f"study={study.resolve()}"]
+    results = study.resolve() / "derivatives" / "lmresp"
+    command += ["--snakefile", str(folder / "Snakefile"), "--directory", str(results)]
+    command += ["--config", f"study={study.resolve()}"]
     command += ["--workflow-profile", str(named if named.is_dir() else profile)]
     if profile not in SLURM_PROFILES or cores:
         command += ["--cores", str(cores or os.cpu_count() or 1)]

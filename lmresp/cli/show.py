@@ -45,7 +45,9 @@ def print_explanation(results: Path, subject: str, visit: str | None) -> int:
     }
     missing = [name for name in names.values() if not (results / name).is_file()]
     if missing:
-        raise StudyError(f"there are no results yet ({missing[0]})", where=str(results), allowed="lmresp run STUDY first")
+        raise StudyError(
+            f"there are no results yet ({missing[0]})", where=str(results), allowed="lmresp run STUDY first"
+        )
     tables = {key: store.read_csv(results / name) for key, name in names.items()}
     known = sorted({row["subject_id"] for row in tables["best_response"]})
     if subject not in known:

@@ -27,8 +27,8 @@ from scipy import ndimage
 Volume = NDArray[np.float32]
 
 _FILE = "nilearn/datasets/data/mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
-# The average maps end at z = -72 mm; below it the last slice is repeated, which gives a spinal canal.
-LOWEST_Z_MM = -71.0
+# The average maps fade out above z = -72 mm; below this height one slice is repeated, which gives a spinal canal.
+LOWEST_Z_MM = -66.0
 
 
 @dataclasses.dataclass(frozen=True)

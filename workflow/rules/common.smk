@@ -20,7 +20,7 @@ validate(config, "../schemas/config.schema.yaml")
 os.environ["PATH"] = os.pathsep.join(
     [
         str(Path(sys.executable).parent),
-        str(Path(workflow.basedir) / "profiles" / "slurm"),
+        str(Path(workflow.basedir) / "profiles" / "slurm" / "bin"),
         os.environ["PATH"],
     ]
 )

@@ -14,7 +14,7 @@ rule ingest_table:
     message:
         "Checking table {wildcards.table}"
     shell:
-        "lmresp step ingest-table --table {wildcards.table} --raw {input.raw} "
+        "lmresp step ingest-table --table-name {wildcards.table} --raw {input.raw} "
         "--rows {output.rows} --queries {output.queries} > {log} 2>&1"
 
 

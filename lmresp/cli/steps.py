@@ -1,0 +1,179 @@
+"""``lmresp step``: one command per workflow rule. Parse, read, call the core, write; no logic of their own.
+
+Heavy libraries are imported inside the step that needs them, so that a small job stays small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmresp import queries, store
+from lmresp.errors import EXIT_DONE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lmresp.criteria import Charter
+
+STRAND_TABLES = ("csf", "neuro", "mri")
+
+
+def run_step(argv: Sequence[str]) -> int:
+    """Run one workflow step; a step raises only for broken promises, never for bad data."""
+    parser = argparse.ArgumentParser(prog="lmresp step", description="One step of the workflow (called by its rules).")
+    steps = parser.add_subparsers(dest="step", required=True)
+    for name, (_, names) in _STEPS.items():
+        step = steps.add_parser(name)
+        for option in names:
+            if option == "queries_in":
+                step.add_argument("--queries", type=Path, nargs="*", default=[], dest="queries_in")
+            elif option == "files":
+                step.add_argument("files", type=Path, nargs="*")
+            else:
+                step.add_argument(
+                    f"--{option.replace('_', '-')}", type=str if option == "table_name" else Path, required=True
+                )
+    options = parser.parse_args(argv)
+    _STEPS[options.step][0](options)
+    return EXIT_DONE
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False)
+
+
+def _write_frame(path: Path, frame: pd.DataFrame) -> None:
+    store.write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _write_queries(path: Path, found: Iterable[queries.Query]) -> None:
+    store.write_csv(path, queries.numbered(found), queries.COLUMNS)
+
+
+def _read_queries(paths: Iterable[Path]) -> list[queries.Query]:
+    return [queries.from_row(row) for path in paths for row in store.read_csv(path)]
+
+
+def _charter(path: Path) -> Charter:
+    from lmresp.criteria import charter_from_record
+
+    return charter_from_record(store.read_json(path))
+
+
+def _scan_results(index: Path) -> list[dict[str, object]]:
+    from lmresp.cli.plan import result_path
+
+    results = index.parent.parent
+    scans = sorted(entry["scan"] for entry in store.read_json(index)["scans"])
+    return [store.read_json(results / result_path(scan)) for scan in scans]
+
+
+def _ingest_table(o: argparse.Namespace) -> None:
+    from lmresp.ingest.tables import ingest_table
+
+    ingest_table(o.raw, o.table_name, o.rows, o.queries)
+
+
+def _check_study(o: argparse.Namespace) -> None:
+    from lmresp.ingest.cross_checks import check_study
+
+    study = store.read_json(o.study)
+    tables = {path.stem: store.read_csv(path) for path in sorted(o.tables.glob("*.csv")) if "." not in path.stem}
+    _write_queries(o.queries, check_study(tables, study))
+
+
+def _measure_scan(o: argparse.Namespace) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+        os.environ[name] = "1"  # one core per job: other jobs use the rest, and the bytes repeat
+    from lmresp.mri.scan import measure_scan
+    from lmresp.report.scan_page import write_scan_page
+
+    result = measure_scan(o.study, store.read_json(o.record), o.results)
+    write_scan_page(o.results, str(result["scan"]))
+
+
+def _grade_strand(strand: str) -> Callable[[argparse.Namespace], None]:
+    def step(o: argparse.Namespace) -> None:
+        if strand == "csf":
+            from lmresp.csf.cytology import grade_csf as grade
+        else:
+            from lmresp.neuro.examination import grade_neuro as grade
+        rows, found = grade(_frame(o.table), _frame(o.subjects), _frame(o.visits), _charter(o.charter))
+        _write_frame(o.rows, rows)
+        _write_queries(o.queries, found)
+
+    return step
+
+
+def _grade_mri(o: argparse.Namespace) -> None:
+    from lmresp.mri.measures import measures_table
+    from lmresp.mri.scorecard import grade_mri
+
+    scans = _scan_results(o.index)
+    rows, found = grade_mri(_frame(o.reads), scans, _frame(o.subjects), _frame(o.visits), _charter(o.charter))
+    _write_frame(o.rows, rows)
+    _write_frame(o.measures, measures_table(scans, _frame(o.measured)))
+    from_scans = [queries.from_row(row) for scan in scans for row in scan["queries"]]  # type: ignore[attr-defined]
+    _write_queries(o.queries, [*found, *from_scans])
+
+
+def _call_visits(o: argparse.Namespace) -> None:
+    from lmresp.response.best import best_response
+    from lmresp.response.call import call_visits
+
+    charter, subjects = _charter(o.charter), _frame(o.subjects)
+    aside = {q.subject_id: q.message for q in reversed(_read_queries(o.queries_in)) if q.sets_aside == "Y"}
+    calls = call_visits(_frame(o.csf), _frame(o.neuro), _frame(o.mri), charter, aside)
+    _write_frame(o.calls, calls)
+    _write_frame(o.best, best_response(calls, subjects, charter, aside))
+
+
+def _find_branches(o: argparse.Namespace) -> None:
+    from lmresp.pathway.walk import find_branches
+
+    tables = {path.stem: _frame(path) for path in sorted(o.tables.glob("*.csv")) if "." not in path.stem}
+    strands = {name: _frame(getattr(o, name)) for name in STRAND_TABLES}
+    _write_frame(o.pathway, find_branches(_frame(o.calls), strands, tables, _charter(o.charter)))
+
+
+def _collect_queries(o: argparse.Namespace) -> None:
+    _write_queries(o.out, _read_queries([o.index.with_name("index.queries.csv"), *o.files]))
+
+
+def _write_provenance(o: argparse.Namespace) -> None:
+    from lmresp.provenance import provenance
+
+    scans = _scan_results(o.index)
+    raw = sorted(o.raw.glob("*.csv"))
+    record = provenance(store.read_json(o.study), store.read_json(o.charter), raw, o.index.parent / "scans", scans)
+    store.write_json(o.out, record)
+
+
+def _write_report(o: argparse.Namespace) -> None:
+    from lmresp.report import write_study_report
+
+    write_study_report(o.results, o.out)
+
+
+_STEPS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[str, ...]]] = {
+    "ingest-table": (_ingest_table, ("table_name", "raw", "rows", "queries")),
+    "check-study": (_check_study, ("study", "index", "tables", "queries")),
+    "measure-scan": (_measure_scan, ("study", "record", "results")),
+    "grade-csf": (_grade_strand("csf"), ("table", "charter", "subjects", "visits", "rows", "queries")),
+    "grade-neuro": (_grade_strand("neuro"), ("table", "charter", "subjects", "visits", "rows", "queries")),
+    "grade-mri": (
+        _grade_mri,
+        ("index", "charter", "reads", "measured", "subjects", "visits", "rows", "measures", "queries"),
+    ),
+    "call-visits": (_call_visits, ("csf", "neuro", "mri", "charter", "subjects", "queries_in", "calls", "best")),
+    "find-branches": (_find_branches, ("calls", "csf", "neuro", "mri", "charter", "tables", "pathway")),
+    "collect-queries": (_collect_queries, ("index", "out", "files")),
+    "write-provenance": (_write_provenance, ("study", "index", "charter", "raw", "out")),
+    "write-report": (_write_report, ("results", "out")),
+}

@@ -1,0 +1,87 @@
+"""Self-contained HTML: templates with autoescape, one inline style sheet, a strict content security policy."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from lmresp import RESEARCH_USE, __version__
+from lmresp.report.wording import word, words
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    # autoescape=True for every template: the endings .j2 are not on Jinja2's default list.
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lmresp.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(word=word, words=words, research_use=RESEARCH_USE, version=__version__)
+    environment.filters["number"] = number
+    environment.filters["signed"] = signed
+    return environment
+
+
+def _asset(name: str) -> str:
+    return files("lmresp.report").joinpath("templates", name).read_text(encoding="utf-8").strip()
+
+
+def _source(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return f"'sha256-{digest}'"
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """Write a number with at most ``digits`` decimals; nothing given becomes an en dash."""
+    if value is None or value == "":
+        return "–"
+    text = f"{float(value):.{digits}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+
+
+def signed(value: Any, digits: int = 1) -> str:
+    """Write a number with its sign, as ``+12.5`` or ``−3``; nothing given becomes an en dash."""
+    text = number(value, digits)
+    return text if text in ("–", "0", "−0") or text.startswith("−") else f"+{text}"
+
+
+def render(template: str, *, style: str, script: str = "", **context: Any) -> str:
+    """Render a page that needs no other file and no network.
+
+    Parameters
+    ----------
+    template : str
+        Name of a template in ``lmresp/report/templates``.
+    style, script : str
+        Names of the style sheet added to ``base.css`` and of the only script of the page ("" for none).
+        Both are inlined; the policy admits them by their SHA-256 and nothing else.
+    **context
+        Values for the template.
+
+    Returns
+    -------
+    str
+        HTML, ending with a newline.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        If the template names a value that was not given.
+    """
+    css = _asset("base.css") + "\n" + _asset(style)
+    js = _asset(script) if script else ""
+    policy = (
+        f"default-src 'none'; style-src {_source(css)}; script-src {_source(js) if js else chr(39) + 'none' + chr(39)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    text = _environment().get_template(template).render(css=Markup(css), js=Markup(js), policy=policy, **context)  # noqa: S704 our own files
+    return text.rstrip() + "\n"
