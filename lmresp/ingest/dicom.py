@@ -1,0 +1,283 @@
+"""DICOM headers: from a file to the few facts that lmresp keeps of it.
+
+A header is read by an allow-list. Of free text only the labels of the words in ``series_rules.yaml`` are kept,
+unique identifiers are hashed, and the subject's identifier is only compared with the subjects of the study. Nothing
+else leaves this module, so nothing else can reach a cache, a record or a log.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from pydicom import config as pydicom_config
+from pydicom.dataset import Dataset
+
+from lmresp.ingest.header import Header, labels, rules, short_hash, valid_date
+from lmresp.terms import BodyPart
+
+MR_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.4",  # MR Image
+    "1.2.840.10008.5.1.4.1.1.4.1",  # Enhanced MR Image
+    "1.2.840.10008.5.1.4.1.1.4.4",  # Legacy Converted Enhanced MR Image
+}
+DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
+CODED = {
+    "ScanningSequence": {"SE", "IR", "GR", "EP", "RM"},
+    "SequenceVariant": {"SK", "MTC", "SS", "TRSS", "SP", "MP", "OSP"},
+}
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Tell from the first bytes whether a file may be DICOM, with or without a preamble.
+
+    Without a preamble the file must begin with an element of group 0002 or 0008, in either byte order
+    (DICOM PS3.10 section 7.1; files without it are common in old archives).
+    """
+    with open(path, "rb") as handle:
+        start = handle.read(132)
+    if start[128:132] == b"DICM":
+        return True
+    little = start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00"
+    big = start[:2] in (b"\x00\x02", b"\x00\x08") and start[2:3] == b"\x00"
+    return len(start) >= 16 and (little or big)
+
+
+def read_dataset(path: Path, *, pixels: bool = False) -> Dataset:
+    """Read a DICOM file without checking values and without warnings, which would repeat values in logs."""
+    pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
+
+
+def read_header(path: Path, subjects: Mapping[str, str]) -> Header:
+    """Read the facts of one DICOM file.
+
+    Parameters
+    ----------
+    path : Path
+        A file for which :func:`looks_like_dicom` holds.
+    subjects : Mapping of str to str
+        Case-folded identifier to ``subject_id``; a PatientID found here names the subject.
+
+    Returns
+    -------
+    Header
+        ``kind`` is ``"image"``, ``"other_image"`` (not MR), ``"non_image"``, ``"directory"`` or ``"unreadable"``
+        (then ``problem`` says why).
+
+    Notes
+    -----
+    Enhanced multi-frame objects (DICOM PS3.3 A.36) hold their facts in functional groups: shared first, then those
+    of the first frame.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # A damaged header can raise nearly anything while its values are converted; all of it means "unreadable".
+        try:
+            return _header(read_dataset(path), subjects)
+        except Exception as error:
+            return Header(source="dicom", kind="unreadable", problem=f"damaged header ({type(error).__name__})")
+
+
+def _header(ds: Dataset, subjects: Mapping[str, str]) -> Header:
+    sop_class = _text(ds, "SOPClassUID") or str(getattr(ds, "file_meta", {}).get("MediaStorageSOPClassUID", ""))
+    if sop_class == DIRECTORY_CLASS or "DirectoryRecordSequence" in ds:
+        return Header(source="dicom", kind="directory")
+    if not sop_class and not _text(ds, "Modality"):
+        return Header(source="dicom", kind="unreadable", problem="neither object class nor modality in the header")
+    rows, columns = _integer(ds, "Rows"), _integer(ds, "Columns")
+    common: dict[str, Any] = {
+        "source": "dicom",
+        "series": short_hash(_text(ds, "SeriesInstanceUID")),
+        "study": short_hash(_text(ds, "StudyInstanceUID")),
+        "sop": short_hash(_text(ds, "SOPInstanceUID")),
+        "subject": subjects.get(_text(ds, "PatientID").casefold(), ""),
+        "date": _date(ds),
+        "time": _time(ds),
+    }
+    if "Rows" not in ds:
+        return Header(kind="non_image", **common)
+    is_mr = sop_class in MR_CLASSES or (not sop_class and _text(ds, "Modality") == "MR")
+    if not is_mr or _integer(ds, "SamplesPerPixel") not in (0, 1):
+        return Header(kind="other_image", **common)
+    if _text(ds, "BurnedInAnnotation").upper() == "YES":
+        return Header(kind="unreadable", problem="the header says that text is burned into the image", **common)
+    if not rows or not columns:
+        return Header(kind="unreadable", problem="the image has no rows or no columns", **common)
+    return Header(kind="image", rows=rows, columns=columns, **common, **_image_facts(ds))
+
+
+def _image_facts(ds: Dataset) -> dict[str, Any]:
+    frames = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
+    shared = list(ds.get("SharedFunctionalGroupsSequence") or [])
+    places: list[Dataset] = [ds, *shared, *frames[:1]]
+
+    def number(*steps: str) -> float | None:
+        for place in places:
+            value = _walk(place, steps)
+            found = _number(value[0] if isinstance(value, Sequence) and not isinstance(value, str) and value else value)
+            if found is not None:
+                return found
+        return None
+
+    def numbers(count: int, *steps: str) -> list[float]:
+        for place in places:
+            values = _walk(place, steps)
+            if values is not None and not isinstance(values, str):
+                found = [_number(v) for v in values]
+                if len(found) == count and all(v is not None for v in found):
+                    return [float(v) for v in found if v is not None]
+        return []
+
+    orientation = numbers(6, "ImageOrientationPatient") or numbers(6, "PlaneOrientationSequence", "ImageOrientationPatient")
+    spacing = numbers(2, "PixelSpacing") or numbers(2, "PixelMeasuresSequence", "PixelSpacing")
+    thickness = number("SliceThickness")
+    if thickness is None:
+        thickness = number("PixelMeasuresSequence", "SliceThickness")
+    echo = number("EchoTime")
+    echo = number("MREchoSequence", "EffectiveEchoTime") if echo is None else echo
+    repetition = number("RepetitionTime")
+    repetition = number("MRTimingAndRelatedParametersSequence", "RepetitionTime") if repetition is None else repetition
+    flip = number("FlipAngle")
+    flip = number("MRTimingAndRelatedParametersSequence", "FlipAngle") if flip is None else flip
+    inversion = number("InversionTime")
+    inversion = number("MRModifierSequence", "InversionTimes") if inversion is None else inversion
+    text = " / ".join(_text(ds, name) for name in ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName"))
+    known = set(rules()["image_type"]["known"])
+    b_value = any(
+        (_number(_walk(place, ("MRDiffusionSequence", "DiffusionBValue"))) or 0) > 0 for place in [ds, *shared, *frames]
+    )
+    return {
+        "words": labels(text),
+        "image_type": tuple(v for v in (str(x).strip().upper() for x in _values(ds, "ImageType")) if v in known),
+        "scanning": _scanning(ds, places),
+        "variant": tuple(v for v in _values(ds, "SequenceVariant") if v in CODED["SequenceVariant"]),
+        "echo_time_ms": echo,
+        "repetition_time_ms": repetition,
+        "inversion_time_ms": inversion if inversion else None,  # scanners write 0 for "no inversion"
+        "flip_angle_deg": flip,
+        "field_strength_t": number("MagneticFieldStrength"),
+        "acquisition": next((v for v in _values(ds, "MRAcquisitionType") if v in ("2D", "3D")), ""),
+        "agent": _agent(ds, places),
+        "body_part": _body_part(ds),
+        "orientation": tuple(round(v, 5) for v in orientation),
+        "spacing": tuple(round(v, 5) for v in spacing),
+        "slice_thickness_mm": thickness,
+        "diffusion": b_value or _text(ds, "AcquisitionContrast").upper() == "DIFFUSION",
+        "echo_number": _integer(ds, "EchoNumbers"),
+        "instance": _integer(ds, "InstanceNumber"),
+        "locations": _locations(ds, frames, orientation),
+        "frames": max(len(frames), _integer(ds, "NumberOfFrames"), 1),
+    }
+
+
+def _locations(ds: Dataset, frames: list[Dataset], orientation: list[float]) -> tuple[float, ...]:
+    """Distances (mm) of the frames along the slice normal; empty when the header gives none."""
+    if len(orientation) != 6:
+        return ()
+    normal = np.cross(orientation[:3], orientation[3:])
+    out: list[float] = []
+    for place in frames or [ds]:
+        position = _walk(place, ("PlanePositionSequence", "ImagePositionPatient")) if frames else place.get("ImagePositionPatient")
+        values = [_number(v) for v in position] if position is not None and len(position) == 3 else []
+        if len(values) != 3 or any(v is None for v in values):
+            return ()
+        out.append(round(float(np.dot(normal, np.array(values, dtype=float))), 3))
+    return tuple(out)
+
+
+def _scanning(ds: Dataset, places: list[Dataset]) -> tuple[str, ...]:
+    codes = [v for v in _values(ds, "ScanningSequence") if v in CODED["ScanningSequence"]]
+    if not codes:  # enhanced objects say it in other words
+        echo = _text(ds, "EchoPulseSequence").upper()
+        codes += {"GRADIENT": ["GR"], "SPIN": ["SE"], "BOTH": ["SE", "GR"]}.get(echo, [])
+        if _text(ds, "EchoPlanarPulseSequence").upper() == "YES":
+            codes.append("EP")
+        if any(_walk(p, ("MRModifierSequence", "InversionRecovery")) == "YES" for p in places):
+            codes.append("IR")
+    return tuple(sorted(set(codes)))
+
+
+def _agent(ds: Dataset, places: list[Dataset]) -> str:
+    given = [_walk(p, ("ContrastBolusUsageSequence", "ContrastBolusAgentAdministered")) for p in places]
+    if "YES" in given:
+        return "yes"
+    if "NO" in given:
+        return "no"
+    if ds.get("ContrastBolusAgentSequence") or (_number(ds.get("ContrastBolusVolume")) or 0) > 0:
+        return "yes"
+    name = _text(ds, "ContrastBolusAgent")
+    if not name:
+        return "unknown"  # an empty field says nothing: many scanners leave it empty after contrast, too
+    return "no" if re.search(rules()["no_agent"]["pattern"], name.lower()) else "yes"
+
+
+def _body_part(ds: Dataset) -> str:
+    examined = re.sub(r"[^A-Z]", "", _text(ds, "BodyPartExamined").upper())
+    found = rules()["body_part_examined"].get(examined)
+    if found:
+        return str(found)
+    return BodyPart.OTHER.value if "other_body" in labels(_text(ds, "BodyPartExamined")) else ""
+
+
+def _date(ds: Dataset) -> str:
+    for name in ("StudyDate", "AcquisitionDate", "AcquisitionDateTime", "SeriesDate", "ContentDate"):
+        found = valid_date(_text(ds, name)[:8])
+        if found:
+            return found
+    return ""
+
+
+def _time(ds: Dataset) -> str:
+    """Time of acquisition, to order the series of a session; never written to a record."""
+    for name, start in (("AcquisitionTime", 0), ("AcquisitionDateTime", 8), ("SeriesTime", 0), ("ContentTime", 0)):
+        match = re.match(r"\d{6}", _text(ds, name)[start:])
+        if match:
+            return match.group()
+    return ""
+
+
+def _walk(place: Dataset, steps: Sequence[str]) -> Any:
+    value: Any = place
+    for step in steps:
+        if isinstance(value, pydicom.Sequence):
+            value = value[0] if len(value) else None
+        if not isinstance(value, Dataset):
+            return None
+        value = value.get(step)
+    return value
+
+
+def _values(ds: Dataset, name: str) -> list[str]:
+    value = ds.get(name)
+    if value is None:
+        return []
+    return [str(v).strip() for v in value] if isinstance(value, (list, pydicom.multival.MultiValue)) else [str(value).strip()]
+
+
+def _text(ds: Dataset, name: str) -> str:
+    return " ".join(_values(ds, name)).strip()
+
+
+def _number(value: Any) -> float | None:
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _integer(ds: Dataset, name: str) -> int:
+    value = ds.get(name)
+    if isinstance(value, (list, pydicom.multival.MultiValue)):
+        value = value[0] if value else None
+    found = _number(value)
+    return int(found) if found is not None else 0

@@ -1,0 +1,86 @@
+"""A phantom scan: a subject's head, the disease of one visit and one acquisition, with the truth beside the pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from lmresp.simulate.anatomy import Anatomy, make_subject
+from lmresp.simulate.disease import Disease, Film, Nodule, apply
+from lmresp.simulate.scanner import Acquisition, acquire
+from lmresp.simulate.tissues import Tissue
+
+__all__ = [
+    "Acquisition",
+    "Anatomy",
+    "Disease",
+    "Film",
+    "Nodule",
+    "PhantomScan",
+    "Tissue",
+    "make_scan",
+    "make_subject",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class PhantomScan:
+    """Pictures of one scan by sequence name (``T1_PRE``, ``T1_POST``, ``FLAIR``, ``T2``) and what is true about them."""
+
+    images: dict[str, Any]
+    truth: dict[str, Any]
+
+
+def _rounded(value: Any) -> Any:
+    """Round floats to 9 significant digits, so that the truth file does not depend on the last bit."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    if isinstance(value, dict):
+        return {key: _rounded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return value
+
+
+def make_scan(anatomy: Anatomy, disease: Disease, acquisition: Acquisition) -> PhantomScan:
+    """Make one scan of a subject.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        From :func:`make_subject`.
+    disease : Disease
+        What the visit adds to the healthy head.
+    acquisition : Acquisition
+        Protocol, pose and imperfections.
+
+    Returns
+    -------
+    PhantomScan
+        ``images`` are int16 nibabel images. ``truth`` can be written as JSON: volumes in mm3 (``film_mm3``,
+        ``nodule_mm3``, ``metastasis_mm3``, ``ventricles_mm3``, ``brain_mm3``), ``evans_index``, ``nodules`` and
+        ``metastases`` (``center_mm`` in the subject's RAS mm and, under ``center_series_mm``, in that of every series;
+        ``diameters_mm``, ``volume_mm3``), ``poses`` (subject's RAS mm to the series' RAS mm), ``enhancing``
+        (material: concentration, signal before and after) and ``contrast_factor``.
+
+    Raises
+    ------
+    ValueError
+        If a nodule finds no place or the phantom cannot make a series asked for.
+    """
+    diseased = apply(anatomy, disease)
+    images, scan_truth = acquire(anatomy, diseased.maps, disease.film_concentration, acquisition)
+    truth = {"seed": anatomy.seed, "grid_mm": anatomy.grid_mm, **diseased.truth, **scan_truth}
+    present = {name: bool(truth[key]) for name, key in _DISEASE_VOLUME.items()}
+    truth["enhancing"] = {name: v for name, v in truth["enhancing"].items() if present.get(name, True)}
+    for lesion in [*truth["nodules"], *truth["metastases"]]:
+        point = np.array([*lesion["center_mm"], 1.0])
+        lesion["center_series_mm"] = {
+            name: [round(float(c), 3) for c in (np.array(pose) @ point)[:3]] for name, pose in truth["poses"].items()
+        }
+    return PhantomScan(images, _rounded(truth))
+
+
+_DISEASE_VOLUME = {"FILM": "film_mm3", "NODULE": "nodule_mm3", "METASTASIS": "metastasis_mm3"}
