@@ -122,8 +122,8 @@ def _run_all(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from lmresp.cli.plan import TABLES
     from lmresp.cli.show import print_queries
+    from lmresp.ingest.spec import TABLES
 
     code = _run(options, "work/study.queries.csv", *(f"work/tables/{table}.queries.csv" for table in TABLES))
     return code or print_queries(options.study / "derivatives" / "lmresp")

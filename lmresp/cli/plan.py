@@ -8,23 +8,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from lmresp import store
+from lmresp import queries, store
 from lmresp.errors import StudyError
-
-TABLES = (
-    "subjects",
-    "visits",
-    "csf",
-    "mri_reads",
-    "mri_measures",
-    "neuro",
-    "steroids",
-    "treatments",
-    "procedures",
-    "disposition",
-    "decisions",
-    "scans",
-)
+from lmresp.ingest.spec import TABLES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +23,23 @@ class Plan:
         Scan name to its result file, relative to the results folder.
     references : dict of str to str or None
         Scan name to the name of its reference scan; ``None`` for the reference scan itself.
+    data_cut : str
+        The study's data cut, ISO date.
+    tables : tuple of str
+        Every table that lmresp knows, in fixed order, whether the study has it or not.
     """
 
     results: dict[str, str]
     references: dict[str, str | None]
+    data_cut: str = ""
     tables: tuple[str, ...] = TABLES
 
     @property
     def query_files(self) -> list[str]:
         """Files of queries that decide which subjects are set aside."""
         return [
+            "work/raw.queries.csv",
+            "work/index.queries.csv",
             *(f"work/tables/{table}.queries.csv" for table in self.tables),
             "work/study.queries.csv",
             *(f"work/{strand}.queries.csv" for strand in ("csf", "neuro", "mri")),
@@ -84,20 +77,22 @@ def plan_study(folder: Path) -> Plan:
     record = {"study_id": study.study_id, "title": study.title, "data_cut": study.data_cut}
     store.write_json(work / "study.json", record, only_if_changed=True)
     store.write_json(work / "charter.json", charter_record(charter), only_if_changed=True)
-    tables, problems = write_raw_tables(study)
-    build_index(study, tables, problems)
+    present, problems = write_raw_tables(study)
+    store.write_csv(work / "raw.queries.csv", queries.numbered(problems), queries.COLUMNS, only_if_changed=True)
+    build_index(study, {table: store.read_csv(work / "raw" / f"{table}.csv") for table in present})
     return read_plan(folder)
 
 
 def read_plan(folder: Path) -> Plan:
     """Read the plan that :func:`plan_study` left with the results (what a cluster job does)."""
-    index_file = folder / "derivatives" / "lmresp" / "work" / "index.json"
-    if not index_file.is_file():
+    work = folder / "derivatives" / "lmresp" / "work"
+    if not (work / "index.json").is_file():
         raise StudyError("the study has no index yet", where=str(folder), allowed="start with `lmresp run STUDY`")
-    index = store.read_json(index_file)
+    index = store.read_json(work / "index.json")
     references = {entry["scan"]: entry["reference"] for entry in index["scans"]}
     results = {scan: result_path(scan) for scan in references}
-    return Plan(results=results, references=references)
+    data_cut = str(store.read_json(work / "study.json")["data_cut"])
+    return Plan(results=results, references=references, data_cut=data_cut)
 
 
 def result_path(scan: str) -> str:

@@ -14,7 +14,7 @@ from lmresp.errors import EXIT_DONE, EXIT_INVALID, StudyError
 def print_queries(results: Path) -> int:
     """Print the queries on the tables and the index; exit code 2 when one sets a subject aside."""
     files = sorted((results / "work" / "tables").glob("*.queries.csv"))
-    files += [results / "work" / "study.queries.csv", results / "work" / "index.queries.csv"]
+    files += [results / "work" / f"{name}.queries.csv" for name in ("raw", "index", "study")]
     found = [queries.from_row(row) for path in files if path.is_file() for row in store.read_csv(path)]
     rows = queries.numbered(found)
     table = Table("Query", "Severity", "Subject", "Where", "What", "What to do", title=f"{len(rows)} queries")

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from lmresp.criteria import Charter
 
-STRAND_TABLES = ("csf", "neuro", "mri")
+STRANDS = ("csf", "neuro", "mri")
+TEXT_OPTIONS = ("table_name", "data_cut")
 
 
 def run_step(argv: Sequence[str]) -> int:
@@ -35,7 +36,7 @@ def run_step(argv: Sequence[str]) -> int:
                 step.add_argument("files", type=Path, nargs="*")
             else:
                 step.add_argument(
-                    f"--{option.replace('_', '-')}", type=str if option == "table_name" else Path, required=True
+                    f"--{option.replace('_', '-')}", type=str if option in TEXT_OPTIONS else Path, required=True
                 )
     options = parser.parse_args(argv)
     _STEPS[options.step][0](options)
@@ -77,15 +78,14 @@ def _scan_results(index: Path) -> list[dict[str, object]]:
 def _ingest_table(o: argparse.Namespace) -> None:
     from lmresp.ingest.tables import ingest_table
 
-    ingest_table(o.raw, o.table_name, o.rows, o.queries)
+    ingest_table(o.raw, o.table_name, o.rows, o.queries, data_cut=o.data_cut)
 
 
 def _check_study(o: argparse.Namespace) -> None:
-    from lmresp.ingest.cross_checks import check_study
+    from lmresp.ingest.cross_checks import check_study_files
+    from lmresp.ingest.study import open_study
 
-    study = store.read_json(o.study)
-    tables = {path.stem: store.read_csv(path) for path in sorted(o.tables.glob("*.csv")) if "." not in path.stem}
-    _write_queries(o.queries, check_study(tables, study))
+    check_study_files(open_study(o.study), o.queries)
 
 
 def _measure_scan(o: argparse.Namespace) -> None:
@@ -138,12 +138,12 @@ def _find_branches(o: argparse.Namespace) -> None:
     from lmresp.pathway.walk import find_branches
 
     tables = {path.stem: _frame(path) for path in sorted(o.tables.glob("*.csv")) if "." not in path.stem}
-    strands = {name: _frame(getattr(o, name)) for name in STRAND_TABLES}
+    strands = {name: _frame(getattr(o, name)) for name in STRANDS}
     _write_frame(o.pathway, find_branches(_frame(o.calls), strands, tables, _charter(o.charter)))
 
 
 def _collect_queries(o: argparse.Namespace) -> None:
-    _write_queries(o.out, _read_queries([o.index.with_name("index.queries.csv"), *o.files]))
+    _write_queries(o.out, _read_queries(o.files))
 
 
 def _write_provenance(o: argparse.Namespace) -> None:
@@ -162,8 +162,8 @@ def _write_report(o: argparse.Namespace) -> None:
 
 
 _STEPS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[str, ...]]] = {
-    "ingest-table": (_ingest_table, ("table_name", "raw", "rows", "queries")),
-    "check-study": (_check_study, ("study", "index", "tables", "queries")),
+    "ingest-table": (_ingest_table, ("table_name", "data_cut", "raw", "rows", "queries")),
+    "check-study": (_check_study, ("study", "queries")),
     "measure-scan": (_measure_scan, ("study", "record", "results")),
     "grade-csf": (_grade_strand("csf"), ("table", "charter", "subjects", "visits", "rows", "queries")),
     "grade-neuro": (_grade_strand("neuro"), ("table", "charter", "subjects", "visits", "rows", "queries")),
@@ -173,7 +173,7 @@ _STEPS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[str, ...]]] 
     ),
     "call-visits": (_call_visits, ("csf", "neuro", "mri", "charter", "subjects", "queries_in", "calls", "best")),
     "find-branches": (_find_branches, ("calls", "csf", "neuro", "mri", "charter", "tables", "pathway")),
-    "collect-queries": (_collect_queries, ("index", "out", "files")),
+    "collect-queries": (_collect_queries, ("out", "files")),
     "write-provenance": (_write_provenance, ("study", "index", "charter", "raw", "out")),
     "write-report": (_write_report, ("results", "out")),
 }

@@ -31,7 +31,7 @@ class Input:
     """One closed input of a scheme."""
 
     name: str
-    values: tuple[str, ...]
+    words: tuple[str, ...]
     meaning: str
 
 
@@ -76,19 +76,17 @@ class Scheme:
     @cached_property
     def lookup(self) -> npt.NDArray[np.int16]:
         """Number of the matching rule for every combination, one axis per input; -1 where none matches."""
-        table = np.full([len(each.values) for each in self.inputs], -1, dtype=np.int16)
+        table = np.full([len(each.words) for each in self.inputs], -1, dtype=np.int16)
         for number in range(len(self.rules) - 1, -1, -1):  # backwards, so that the first match is written last
             allowed = dict(self.rules[number].when)
-            axes = [
-                [each.values.index(value) for value in allowed.get(each.name, each.values)] for each in self.inputs
-            ]
+            axes = [[each.words.index(value) for value in allowed.get(each.name, each.words)] for each in self.inputs]
             table[np.ix_(*axes)] = number
         table.flags.writeable = False
         return table
 
     @cached_property
     def _positions(self) -> dict[str, pd.Index[Any]]:
-        return {each.name: pd.Index(each.values, dtype=object) for each in self.inputs}
+        return {each.name: pd.Index(each.words, dtype=object) for each in self.inputs}
 
     @cached_property
     def _answers(self) -> dict[str, npt.NDArray[np.object_]]:
@@ -127,10 +125,10 @@ class Scheme:
             column = frame[each.name]
             if column.dtype == bool:
                 column = column.map({True: "true", False: "false"})
-            code = self._positions[each.name].get_indexer(column.to_numpy(dtype=object))
+            code = self._positions[each.name].get_indexer(pd.Index(column.to_numpy(dtype=object), dtype=object))
             if (code < 0).any():
                 value = column.iloc[int(np.argmax(code < 0))]
-                raise ValueError(f"{self.scheme_id}: {each.name} is {value!r}, not one of {', '.join(each.values)}")
+                raise ValueError(f"{self.scheme_id}: {each.name} is {value!r}, not one of {', '.join(each.words)}")
             codes.append(code)
         return self.lookup[tuple(codes)]
 
@@ -163,7 +161,7 @@ class Scheme:
 
     def combinations(self) -> pd.DataFrame:
         """Every combination of inputs with its answer: what a clinician can check line by line."""
-        cells = pd.DataFrame(list(product(*(each.values for each in self.inputs))), dtype=object)
+        cells = pd.DataFrame(list(product(*(each.words for each in self.inputs))), dtype=object)
         cells.columns = pd.Index([each.name for each in self.inputs])
         return pd.concat([cells, self.decide(cells)], axis=1)
 
@@ -247,7 +245,7 @@ def build_scheme(content: Mapping[str, Any], where: str) -> Scheme:
 
 
 def _check_words(scheme: Scheme, where: str) -> None:
-    values = {each.name: each.values for each in scheme.inputs}
+    values = {each.name: each.words for each in scheme.inputs}
     repeated = [rule_id for rule_id, n in Counter(rule.rule_id for rule in scheme.rules).items() if n > 1]
     if repeated:
         raise CriteriaError(f"the rule id {repeated[0]} stands more than once", where=where)
@@ -268,7 +266,7 @@ def _prove(scheme: Scheme, where: str) -> None:
     open_cells = np.argwhere(scheme.lookup < 0)
     if len(open_cells):
         first = zip(scheme.inputs, open_cells[0], strict=True)
-        named = ", ".join(f"{each.name}={each.values[code]}" for each, code in first)
+        named = ", ".join(f"{each.name}={each.words[code]}" for each, code in first)
         raise CriteriaError(f"{len(open_cells)} combinations have no answer, first: {named}", where=where)
     used = {int(number) for number in np.unique(scheme.lookup)}
     dead = [rule.rule_id for number, rule in enumerate(scheme.rules) if number not in used]

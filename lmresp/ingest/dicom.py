@@ -137,7 +137,9 @@ def _image_facts(ds: Dataset) -> dict[str, Any]:
                     return [float(v) for v in found if v is not None]
         return []
 
-    orientation = numbers(6, "ImageOrientationPatient") or numbers(6, "PlaneOrientationSequence", "ImageOrientationPatient")
+    orientation = numbers(6, "ImageOrientationPatient") or numbers(
+        6, "PlaneOrientationSequence", "ImageOrientationPatient"
+    )
     spacing = numbers(2, "PixelSpacing") or numbers(2, "PixelMeasuresSequence", "PixelSpacing")
     thickness = number("SliceThickness")
     if thickness is None:
@@ -150,7 +152,9 @@ def _image_facts(ds: Dataset) -> dict[str, Any]:
     flip = number("MRTimingAndRelatedParametersSequence", "FlipAngle") if flip is None else flip
     inversion = number("InversionTime")
     inversion = number("MRModifierSequence", "InversionTimes") if inversion is None else inversion
-    text = " / ".join(_text(ds, name) for name in ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName"))
+    text = " / ".join(
+        _text(ds, name) for name in ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
+    )
     known = set(rules()["image_type"]["known"])
     b_value = any(
         (_number(_walk(place, ("MRDiffusionSequence", "DiffusionBValue"))) or 0) > 0 for place in [ds, *shared, *frames]
@@ -186,7 +190,11 @@ def _locations(ds: Dataset, frames: list[Dataset], orientation: list[float]) -> 
     normal = np.cross(orientation[:3], orientation[3:])
     out: list[float] = []
     for place in frames or [ds]:
-        position = _walk(place, ("PlanePositionSequence", "ImagePositionPatient")) if frames else place.get("ImagePositionPatient")
+        position = (
+            _walk(place, ("PlanePositionSequence", "ImagePositionPatient"))
+            if frames
+            else place.get("ImagePositionPatient")
+        )
         values = [_number(v) for v in position] if position is not None and len(position) == 3 else []
         if len(values) != 3 or any(v is None for v in values):
             return ()
@@ -260,7 +268,11 @@ def _values(ds: Dataset, name: str) -> list[str]:
     value = ds.get(name)
     if value is None:
         return []
-    return [str(v).strip() for v in value] if isinstance(value, (list, pydicom.multival.MultiValue)) else [str(value).strip()]
+    return (
+        [str(v).strip() for v in value]
+        if isinstance(value, (list, pydicom.multival.MultiValue))
+        else [str(value).strip()]
+    )
 
 
 def _text(ds: Dataset, name: str) -> str:

@@ -126,7 +126,20 @@ def valid_date(text: str) -> str:
     if not match:
         return ""
     year, month, day = (int(part) for part in match.groups())
-    days = (31, 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+    days = (
+        31,
+        29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28,
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    )
     if year < limit("limits", "earliest_year") or not 1 <= month <= 12 or not 1 <= day <= days[month - 1]:
         return ""
     return f"{year:04d}-{month:02d}-{day:02d}"

@@ -15,12 +15,17 @@ _KINDS = (
     ("e-mail address", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
     (
         "hospital or record number",
-        re.compile(r"\b(?:MRN|NHS|PID|patient[ _-]?id|hospital (?:no|number)|case no)\b\W{0,3}\d[\d -]{3,}", re.IGNORECASE),
+        re.compile(
+            r"\b(?:MRN|NHS|PID|patient[ _-]?id|hospital (?:no|number)|case no)\b\W{0,3}\d[\d -]{3,}", re.IGNORECASE
+        ),
     ),
     ("social security number", re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])")),
     (
         "birth date",
-        re.compile(r"\b(?:DOB|date of birth|birth ?date|born(?: on)?|geb(?:oren)?(?: am)?)\b\W{0,3}\d{1,4}[-./]\d", re.IGNORECASE),
+        re.compile(
+            r"\b(?:DOB|date of birth|birth ?date|born(?: on)?|geb(?:oren)?(?: am)?)\b\W{0,3}\d{1,4}[-./]\d",
+            re.IGNORECASE,
+        ),
     ),
     ("name", re.compile(r"\b(?:Mrs?|Ms|Miss|Herrn?|Frau)\b\.? +[^\W\d_]*[A-ZÀ-Þ][^\W\d_]+")),
 )
@@ -30,7 +35,8 @@ _HEADERS = re.compile(
     r"|(?:name[ _-]?(?:first|last)|forename)"
     r"|(?:date[ _-]?of[ _-]?birth|birth[ _-]?(?:date|day|dt)|dob|brthdtc?|birthdt)"
     r"|(?:e-?mail(?:[ _-]?address)?|phone|telephone|mobile|address|street|zip(?:[ _-]?code)?|post(?:al)?[ _-]?code)"
-    r"|(?:mrn|ssn|pid|nhs[ _-]?(?:no|number)|patient[ _-]?id|hospital[ _-]?(?:no|number)|medical[ _-]?record[ _-]?number)",
+    r"|(?:mrn|ssn|pid|nhs[ _-]?(?:no|number)|patient[ _-]?id)"
+    r"|(?:hospital[ _-]?(?:no|number)|medical[ _-]?record[ _-]?number)",
     re.IGNORECASE,
 )
 _HASHED = re.compile(r"sha256:[0-9a-f]{16}")

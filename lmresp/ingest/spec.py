@@ -25,6 +25,8 @@ TABLES = (
     "scans",
 )
 
+META = ("_file", "_sheet", "_row")  # columns that lead every raw table: where a row stands
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Column:
@@ -60,7 +62,10 @@ class Table:
     def output_columns(self) -> tuple[str, ...]:
         """Columns of the checked table: those of the input, each laboratory value as given, and ``row_id``."""
         given = [
-            f"{name}{end}" for name, column in self.columns.items() if column.quantity for end in ("_given", "_unit_given")
+            f"{name}{end}"
+            for name, column in self.columns.items()
+            if column.quantity
+            for end in ("_given", "_unit_given")
         ]
         return (*self.columns, *given, "row_id")
 

@@ -65,7 +65,7 @@ class _PlainLoader(yaml.SafeLoader):
     """YAML without repeated keys; a second spelling of a key would silently win otherwise."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = {str(key) for key in keys if keys.count(key) > 1}
         if twice:
             raise yaml.constructor.ConstructorError(None, None, f"key given twice: {', '.join(sorted(twice))}")
@@ -156,7 +156,9 @@ def open_study(folder: str | os.PathLike[str]) -> Study:
         )
     value = read_plain_yaml(path)
     if not isinstance(value, dict):
-        raise StudyError("not a list of keys and values", where=STUDY_FILE, allowed="study_id, data_cut, title, charter")
+        raise StudyError(
+            "not a list of keys and values", where=STUDY_FILE, allowed="study_id, data_cut, title, charter"
+        )
     cut = value.get("data_cut")
     if isinstance(cut, datetime.date) and not isinstance(cut, datetime.datetime):
         value["data_cut"] = cut.isoformat()  # YAML reads an unquoted ISO date as a date

@@ -83,28 +83,28 @@ def rigid_multistart(fixed: Volume, moving: Volume, *, fixed_mask: Mask | None =
     return rigid(fixed, moving, fixed_mask=fixed_mask, start=best[1])
 
 
-def affine_to_template(template: Volume, mask: Mask, moving: Volume) -> Fit:
+def affine_to_template(template: Volume, moving: Volume) -> Fit:
     """Align a head or brain to the template by 12 parameters, coarsely (4 mm).
 
     Parameters
     ----------
     template : Volume
         Fixed image (with a head drawn around it if ``moving`` has a skull).
-    mask : bool, shape of ``template``
-        Region compared in the affine step: brain and its near surroundings.
     moving : Volume
         The subject's T1.
 
     Returns
     -------
     Fit
-        Template world to subject world.
+        Template world to subject world; ``agreement_mm`` is how far the affine step moved the rigid one.
+
+    Notes
+    -----
+    No mask: a mask around the template's brain let the fit run away on a real head.
     """
-    _, matrix = _best_start(template, moving, _starts(template, moving, rotations=True), "rigid")
-    small_fixed, small_moving = coarse(template, 4.0), coarse(moving, 4.0)
-    rigid_matrix, _ = _optimise(small_fixed, small_moving, matrix, "rigid", _mask_at(template, mask, 4.0))
-    matrix, metric = _optimise(small_fixed, small_moving, rigid_matrix, "affine", _mask_at(template, mask, 4.0))
-    return Fit(np.round(matrix, 6), metric, distance(template, rigid_matrix, matrix))
+    _, start = _best_start(template, moving, _starts(template, moving, rotations=False), "rigid")
+    matrix, metric = _optimise(coarse(template, 4.0), coarse(moving, 4.0), start, "affine", None)
+    return Fit(np.round(matrix, 6), metric, distance(template, start, matrix))
 
 
 def distance(grid: Volume, first: Matrix, second: Matrix) -> float:
@@ -187,7 +187,7 @@ def _best_start(fixed: Volume, moving: Volume, starts: list[Matrix], kind: str) 
     best: tuple[float, Matrix] | None = None
     for start in starts:
         try:
-            matrix, metric = _optimise(fixed8, moving8, start, kind, None)
+            matrix, metric = _optimise(fixed8, moving8, start, kind, None, number("registration.last_start_step_mm"))
         except RegistrationError:
             continue  # this start has too little overlap; another may have enough
         if best is None or metric < best[0] - 1e-6:
@@ -198,7 +198,7 @@ def _best_start(fixed: Volume, moving: Volume, starts: list[Matrix], kind: str) 
 
 
 def _optimise(
-    fixed: Volume, moving: Volume, start: Matrix, kind: str, mask: Volume | None
+    fixed: Volume, moving: Volume, start: Matrix, kind: str, mask: Volume | None, last_step: float | None = None
 ) -> tuple[Matrix, float]:
     """One resolution; returns the matrix (RAS, fixed to moving) and the metric."""
     centre = _RAS_LPS[:3, :3] @ _centre_of_mass(fixed)
@@ -230,7 +230,7 @@ def _optimise(
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=number("registration.first_step_mm"),
-        minStep=number("registration.last_step_mm"),
+        minStep=number("registration.last_step_mm") if last_step is None else last_step,
         numberOfIterations=int(number("registration.iterations")),
         relaxationFactor=number("registration.relaxation"),
         gradientMagnitudeTolerance=1e-8,

@@ -34,6 +34,8 @@ class Template:
         Brain with all its CSF.
     grey, white, csf : float32
         Probabilities, 0 to 1; CSF is what is left inside the mask.
+    ventricles : bool
+        Core of the lateral ventricles and of the third: connected deep CSF without the midline cisterns.
     """
 
     brain: Volume
@@ -42,6 +44,7 @@ class Template:
     grey: Float
     white: Float
     csf: Float
+    ventricles: Mask
 
 
 def _read(name: str) -> Volume:
@@ -72,7 +75,26 @@ def load() -> Template:
     grey_p, white_p = grey.array / 255.0, white.array / 255.0
     mask = ndimage.binary_fill_holes(ndimage.binary_opening(t1.array > 20, iterations=1))
     csf = np.clip(1.0 - grey_p - white_p, 0, 1) * mask
-    return Template(t1, t1.like(_with_head(t1, mask)), mask, grey_p, white_p, csf.astype(np.float32))
+    head = t1.like(_with_head(t1, mask))
+    return Template(t1, head, mask, grey_p, white_p, csf.astype(np.float32), _ventricles(t1, mask, csf))
+
+
+def _ventricles(t1: Volume, mask: Mask, csf: Float) -> Mask:
+    """Deep CSF inside the box of the lateral ventricles; the cisterns that touch it are cut off by boxes (mm, MNI)."""
+    x, y, z = world_axes(t1)
+    deep = ndimage.distance_transform_edt(mask, sampling=t1.spacing) > number("ventricles.depth_mm")
+    core = (csf > 0.4) & deep & (np.abs(x) < 46) & (y > -70) & (y < 45) & (z > -25) & (z < 36)
+    fissure = ((np.abs(x) < 7) & (y > 26)) | ((np.abs(x) < 9) & (y < -36) & (z > -15)) | ((np.abs(x) < 6) & (z > 24))
+    cisterns = ((np.abs(x) < 20) & (y < -22) & (z < 10)) | ((np.abs(x) < 30) & (y > -24) & (z < -4))
+    labels, count = ndimage.label(core & ~fissure & ~cisterns)
+    kept = np.zeros_like(mask)
+    for n, box in enumerate(ndimage.find_objects(labels, count), start=1):
+        part = labels[box] == n
+        centre_x = float(x[box][part].mean())
+        # The pair of lateral ventricles is one symmetric component; the insular cisterns lie on one side each.
+        if part.sum() * t1.voxel_mm3 > 400 and abs(centre_x) < 8:
+            kept[box] |= part
+    return kept
 
 
 def _with_head(t1: Volume, mask: Mask) -> Float:

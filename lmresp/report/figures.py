@@ -23,7 +23,7 @@ LANE = 32  # height of a timeline lane
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mark:
-    """A box with letters: ``x`` is its centre, ``at`` the true place of its day (they differ where boxes would overlap)."""
+    """A box with letters: ``x`` is its centre, ``at`` its true place (they differ where boxes would overlap)."""
 
     x: float
     at: float
@@ -242,14 +242,14 @@ def _fit(text: str, width: float) -> str:
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
-def _treatment_lanes(course: Course, axis: Axis, start: dt.date, y: float) -> list[Lane]:
+def _treatment_lanes(course: Course, axis: Axis, start: dt.date, end: float, y: float) -> list[Lane]:
     spans: dict[str, list[Span]] = {}
     for row in course.treatments:
         first, last = parse_day(row.get("start_dtc", "")), parse_day(row.get("end_dtc", ""))
         if first is None:
             continue
         low = max(weeks(first, start), axis.low)
-        high = min(weeks(last, start), axis.high) if last else axis.high
+        high = min(weeks(last, start), axis.high) if last else max(end, low)
         if high < axis.low or low > axis.high:
             continue
         x, width = axis.x(low), max(round(axis.x(high) - axis.x(low), 1), 4.0)
@@ -272,13 +272,13 @@ def _procedure_lane(course: Course, axis: Axis, start: dt.date, y: float) -> lis
     return [Lane("Procedures", y, "marks", marks=_spread(marks))] if marks else []
 
 
-def _branch_lane(course: Course, axis: Axis, start: dt.date, y: float) -> Lane:
+def _branch_lane(course: Course, axis: Axis, start: dt.date, until: float, y: float) -> Lane:
     placed = [(weeks(day, start), row) for row in course.pathway if (day := course.day(row))]
     placed.sort(key=lambda p: (p[0], p[1].get("visit_num", "")))
     spans = []
     for number, (week, row) in enumerate(placed):
         x = axis.x(week)
-        end = axis.x(placed[number + 1][0]) if number + 1 < len(placed) else float(WIDTH)
+        end = axis.x(placed[number + 1][0]) if number + 1 < len(placed) else min(max(axis.x(until), x + 90), WIDTH)
         width = max(round(end - x - 2, 1), 4.0)
         short = row.get("branch", "").removeprefix("B_").replace("_", " ")
         title = f"{row.get('visit', '')} (week {week:.1f}): {row.get('branch', '')} {row.get('branch_label', '')}"
@@ -301,7 +301,8 @@ def timeline(course: Course) -> Figure | None:
     low = min([0.0, *(weeks(day, start) for day in seen)])
     high = max([4.0, weeks(last, start), *(weeks(day, start) for day in seen)])
     axis = Axis(low, high + 0.04 * (high - low))  # the last box keeps clear of the edge
-    lanes = _treatment_lanes(course, axis, start, LANE / 2)
+    until = weeks(last, start)
+    lanes = _treatment_lanes(course, axis, start, until, LANE / 2)
     lanes += _procedure_lane(course, axis, start, LANE / 2 + len(lanes) * LANE)
     strands: tuple[tuple[str, str, Rows], ...] = (
         ("CSF", "csf", course.csf),
@@ -310,12 +311,14 @@ def timeline(course: Course) -> Figure | None:
     )
     for label, group, rows in strands:
         lanes.append(_strand_lane(label, group, rows, course, axis, start, LANE / 2 + len(lanes) * LANE))
-    lanes.append(Lane("Call", LANE / 2 + len(lanes) * LANE, "call", marks=_call_marks(course, axis, start)))
-    lanes.append(_branch_lane(course, axis, start, LANE / 2 + len(lanes) * LANE))
+    call_y, calls = LANE / 2 + len(lanes) * LANE, _call_marks(course, axis, start)
+    lanes.append(Lane("Call", call_y, "call", marks=calls))
+    lanes.append(_branch_lane(course, axis, start, until, call_y + LANE))
     undated = sum(course.day(row) is None for row in (*course.calls, *course.csf, *course.mri, *course.neuro))
     height = len(lanes) * LANE
-    x = axis.x(weeks(last, start))
-    ending = SwimmerRow(course.subject, 0, x, 0, x, end, end_title, (), end_title)
+    x = axis.x(until)
+    clear = max([x, *(mark.x + MARK / 2 for mark in calls)])
+    ending = SwimmerRow(course.subject, call_y, x, 0, clear, end, end_title, (), end_title)
     return Figure(axis, height, lanes=lanes, rows=[ending], undated=undated)
 
 

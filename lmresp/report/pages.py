@@ -28,6 +28,7 @@ def _environment() -> jinja2.Environment:
     environment.globals.update(word=word, words=words, research_use=RESEARCH_USE, version=__version__)
     environment.filters["number"] = number
     environment.filters["signed"] = signed
+    environment.filters["centre"] = centre
     return environment
 
 
@@ -52,6 +53,14 @@ def signed(value: Any, digits: int = 1) -> str:
     """Write a number with its sign, as ``+12.5`` or ``−3``; nothing given becomes an en dash."""
     text = number(value, digits)
     return text if text in ("–", "0", "−0") or text.startswith("−") else f"+{text}"
+
+
+def centre(world: Any) -> str:
+    """Write a world position (RAS+, mm) in words, as ``R 12, A 30, S 5``; nothing given becomes an en dash."""
+    if not world:
+        return "–"
+    sides = (("R", "L"), ("A", "P"), ("S", "I"))
+    return ", ".join(f"{up if mm >= 0 else down} {abs(mm):.0f}" for (up, down), mm in zip(sides, world, strict=True))
 
 
 def render(template: str, *, style: str, script: str = "", **context: Any) -> str:
@@ -79,8 +88,9 @@ def render(template: str, *, style: str, script: str = "", **context: Any) -> st
     """
     css = _asset("base.css") + "\n" + _asset(style)
     js = _asset(script) if script else ""
+    scripts = _source(js) if js else "'none'"
     policy = (
-        f"default-src 'none'; style-src {_source(css)}; script-src {_source(js) if js else chr(39) + 'none' + chr(39)}; "
+        f"default-src 'none'; style-src {_source(css)}; script-src {scripts}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
     text = _environment().get_template(template).render(css=Markup(css), js=Markup(js), policy=policy, **context)  # noqa: S704 our own files

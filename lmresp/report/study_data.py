@@ -20,9 +20,7 @@ _SCAN = re.compile(r"(sub-[A-Za-z0-9]+)_(ses-[A-Za-z0-9]+)")
 class StudyData:
     """Stored results of one study; every table is a list of rows of text, with the columns of the architecture page.
 
-    ``provenance`` may hold ``software``, ``inputs_digest``, ``charter`` (``name``, ``version``, ``digest``) and
-    ``criteria`` (``name``, ``digest``, ``verified``, ``total``: rule outcomes read in a publication, and all).
-    ``scans`` maps a scan's name to its scan result.
+    ``provenance`` is the record of ``provenance.json``; ``scans`` maps a scan's name to its scan result.
     """
 
     study_id: str
@@ -66,27 +64,30 @@ def load_study(
     study_id, title, data_cut : str
         From ``study.yaml``; the data cut is the only "today".
     provenance : mapping, optional
-        See :class:`StudyData`.
+        The record of ``provenance.json``.
 
     Raises
     ------
     FileNotFoundError
         If ``calls.csv``, ``best_response.csv``, ``pathway.csv`` or ``queries.csv`` is not there: the stages before
-        the report always write them. Any other table may be absent (a study without MRI) and counts as empty.
+        the report always write them; or if the result of a scan of the index is not there. Any other table may be
+        absent (a study without MRI) and counts as empty.
     """
 
     def rows(name: str) -> Rows:
         path = results / name
         return store.read_csv(path) if path.is_file() else []
 
-    tables = {name: store.read_csv(results / f"{name}.csv") for name in ("calls", "best_response", "pathway", "queries")}
+    tables = {
+        name: store.read_csv(results / f"{name}.csv") for name in ("calls", "best_response", "pathway", "queries")
+    }
     strands = {name: rows(f"work/{name}.csv") for name in ("csf", "neuro", "mri")}
     names = ("subjects", "visits", "treatments", "procedures", "disposition")
     inputs = {name: rows(f"work/tables/{name}.csv") for name in names}
-    scans = {}
-    for path in sorted(results.glob("sub-*/ses-*/*_scan.json")):
-        result = store.read_json(path)
-        scans[str(result["scan"])] = result
+    index = results / "work" / "index.json"
+    listed = sorted(str(entry["scan"]) for entry in store.read_json(index)["scans"]) if index.is_file() else []
+    # Only scans of the index: a folder of a scan that has left the study may still be there.
+    scans = {scan: store.read_json(results / scan_folder(scan) / f"{scan}_scan.json") for scan in listed}
     return StudyData(
         study_id=study_id,
         title=title,

@@ -8,6 +8,7 @@ by distance from the closed brain surface, sinuses as tubes along the inner skul
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from functools import lru_cache
 
 import numpy as np
@@ -27,6 +28,7 @@ WARP_SIGMA_MM, WARP_RMS_MM, WARP_STEP_MM = 18.0, 2.0, 6.0
 CSF_MM, DURA_MM, INNER_TABLE_MM, MARROW_MM, BONE_MM, HEAD_MM = 1.8, 2.8, 4.4, 7.4, 9.0, 15.0
 SKIN_MM, FAT_MM = 2.0, 6.0
 N_VEINS = 40
+SHARPEN = 2.5  # power that turns average maps into crisp sulci
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Anatomy:
 
     def fraction(self, tissue: Tissue) -> Volume:
         """Return the fraction map of one material."""
-        return self.maps[INDEX[tissue]]
+        part: Volume = self.maps[INDEX[tissue]]
+        return part
 
     def world(self, voxel: NDArray[np.float64]) -> NDArray[np.float64]:
         """Voxel coordinates (..., 3) to RAS mm."""
@@ -99,7 +102,8 @@ def put_where(maps: Volume, tissue: Tissue, fraction: Volume) -> None:
 
 def _soft(distance: Volume, border: float, grid: float) -> Volume:
     """Fraction of a voxel that lies within ``border`` mm of a surface."""
-    return np.clip((border - distance) / grid + 0.5, 0, 1).astype(np.float32)
+    part: Volume = np.clip((border - distance) / grid + 0.5, 0, 1).astype(np.float32)
+    return part
 
 
 def _warp(seed: int, shape: tuple[int, int, int], grid: float) -> Volume:
@@ -123,14 +127,15 @@ def _warp(seed: int, shape: tuple[int, int, int], grid: float) -> Volume:
 
 def _ellipsoid(mni: Volume, centre: tuple[float, float, float], semi: tuple[float, float, float]) -> Volume:
     """Approximate signed distance, mm, from an ellipsoid given in MNI space."""
-    radius: Volume = np.sqrt(sum(((mni[a] - centre[a]) / semi[a]) ** 2 for a in range(3)))
-    return ((radius - 1) * min(semi)).astype(np.float32)
+    radius = np.sqrt(sum(((mni[a] - np.float32(centre[a])) / np.float32(semi[a])) ** 2 for a in range(3)))
+    distance: Volume = ((radius - 1) * np.float32(min(semi))).astype(np.float32)
+    return distance
 
 
 def _tube(mni: Volume, points: list[tuple[float, float, float]]) -> Volume:
     """Distance, mm, from a broken line given in MNI space."""
     nearest = np.full(mni.shape[1:], np.inf, dtype=np.float32)
-    for first, second in zip(points[:-1], points[1:], strict=True):
+    for first, second in itertools.pairwise(points):
         start, along = np.array(first, dtype=np.float32), np.subtract(second, first).astype(np.float32)
         rel = [mni[a] - start[a] for a in range(3)]
         where = np.clip(sum(rel[a] * along[a] for a in range(3)) / float(along @ along), 0, 1)
@@ -147,15 +152,16 @@ def _brain(maps: Volume, mni: Volume, hull: Volume) -> Volume:
         ndimage.map_coordinates(volume, placed, order=1, mode="constant")
         for volume in (base.gm, base.wm, base.ventricles)
     )
-    gm, wm = np.clip(gm, 0, 1) ** 2.5, np.clip(wm, 0, 1) ** 2.5
-    fluid = np.clip(1 - gm ** 0.4 - wm ** 0.4, 0, 1) ** 2.5
+    fluid = np.clip(1 - gm - wm, 0, 1) ** SHARPEN
+    gm, wm = gm**SHARPEN, wm**SHARPEN
     inside = np.clip(1 - (hull - CSF_MM) / 2 - 0.5, 0, 1)
     total = np.maximum(gm + wm + fluid, 1e-6)
     empty = gm + wm + fluid < 1e-6
     maps[INDEX[Tissue.GM]] = inside * gm / total
     maps[INDEX[Tissue.WM]] = inside * wm / total
     maps[INDEX[Tissue.CSF]] = inside * np.where(empty, 1, fluid / total)
-    return ventricles.astype(np.float32)
+    member: Volume = ventricles.astype(np.float32)
+    return member
 
 
 def _shells(maps: Volume, mni: Volume, hull: Volume, grid: float) -> None:

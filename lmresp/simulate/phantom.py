@@ -1,4 +1,4 @@
-"""A phantom scan: a subject's head, the disease of one visit and one acquisition, with the truth beside the pictures."""
+"""A phantom scan: a head, the disease of one visit and one acquisition, with the truth beside the pictures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class PhantomScan:
-    """Pictures of one scan by sequence name (``T1_PRE``, ``T1_POST``, ``FLAIR``, ``T2``) and what is true about them."""
+    """Pictures of one scan by sequence name (``T1_PRE``, ``T1_POST``, ``FLAIR``, ``T2``) and the truth."""
 
     images: dict[str, Any]
     truth: dict[str, Any]

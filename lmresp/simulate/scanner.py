@@ -18,13 +18,13 @@ from scipy import ndimage
 
 from lmresp.simulate.anatomy import Anatomy
 from lmresp.simulate.template import Volume
-from lmresp.simulate.tissues import DISEASED, MATERIALS, TISSUES, Tissue, signal
+from lmresp.simulate.tissues import DISEASED, INDEX, MATERIALS, TISSUES, Tissue, signal
 from lmresp.terms import Sequence
 
 Affine = NDArray[np.float64]
 
 PSF_VOXELS = 0.42
-WHITE_MATTER_COUNTS = 400.0  # signal of white matter in the stored T1 before contrast, gain 1
+WHITE_MATTER_COUNTS = 400.0  # stored value of white matter before contrast in every series, gain 1
 FIELD_OF_VIEW_MM = (192.0, 240.0, 200.0)
 CENTRE_MM = (0.0, -14.0, 4.0)  # middle of the field of view and of every rotation, in the head's own coordinates
 T1 = (Sequence.T1_PRE, Sequence.T1_POST)
@@ -51,7 +51,7 @@ class Acquisition:
     contrast_factor : float
         Multiplies every concentration (dose and timing); 0 means that no contrast was given.
     noise : float
-        Standard deviation of the noise in units of the white matter signal of the T1 before contrast.
+        Standard deviation of the noise in units of the white matter signal before contrast.
     bias : float
         Largest absolute value of the logarithm of the bias field.
     gain : float
@@ -132,13 +132,12 @@ def _sample(picture: Volume, anatomy: Anatomy, pose: Affine, voxel_mm: tuple[flo
 
 def _bias(rng: np.random.Generator, shape: tuple[int, ...], largest: float) -> Volume:
     """Smooth multiplicative field: random quadratic in the coordinates, scaled to ``exp(+-largest)``."""
-    lines = [np.linspace(-1, 1, n, dtype=np.float32).reshape([-1 if b == a else 1 for b in range(3)])
-             for a, n in enumerate(shape)]
-    x, y, z = lines
+    x, y, z = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in shape], indexing="ij", sparse=True)
     w = rng.uniform(-1, 1, 9).astype(np.float32)
     field = w[0] * x + w[1] * y + w[2] * z + w[3] * x * y + w[4] * x * z + w[5] * y * z
     field = field + w[6] * (x * x - 0.33) + w[7] * (y * y - 0.33) + w[8] * (z * z - 0.33)
-    return np.exp(field * np.float32(largest / np.abs(field).max())).astype(np.float32)
+    out: Volume = np.exp(field * np.float32(largest / np.abs(field).max())).astype(np.float32)
+    return out
 
 
 def acquire(
@@ -166,7 +165,11 @@ def acquire(
         concentration and noiseless signal before and after) and ``contrast_factor``.
     """
     agent = concentrations(film_concentration, acquisition.contrast_factor)
-    scale = acquisition.gain * WHITE_MATTER_COUNTS / signal(MATERIALS[Tissue.WM], Sequence.T1_PRE, 0)
+    white = MATERIALS[Tissue.WM]
+    scales = {
+        s: acquisition.gain * WHITE_MATTER_COUNTS / signal(white, Sequence.T1_PRE if s in T1 else s, 0)
+        for s in (*T1, *acquisition.series)
+    }
     sigma = acquisition.noise * WHITE_MATTER_COUNTS * acquisition.gain
     base = rigid(np.array(acquisition.rotation_deg), np.array(acquisition.translation_mm))
     images: dict[str, Any] = {}
@@ -176,20 +179,24 @@ def acquire(
         moved = rigid(rng.normal(0, acquisition.motion_deg, 3), rng.normal(0, acquisition.motion_mm, 3))
         pose = np.round(moved @ base, 9)
         voxel = acquisition.voxel_mm if sequence in T1 else acquisition.other_voxel_mm
-        weights = np.array([signal(MATERIALS[t], sequence, agent[t]) for t in TISSUES], dtype=np.float32)
-        picture = _sample(np.tensordot(weights * np.float32(scale), maps, 1), anatomy, pose, voxel)
+        weights = {t: np.float32(signal(MATERIALS[t], sequence, agent[t]) * scales[sequence]) for t in TISSUES}
+        # Summed in a fixed order, not by a threaded matrix product: the same bytes on one core and on many.
+        picture = np.zeros(maps.shape[1:], dtype=np.float32)
+        for tissue, weight in weights.items():
+            picture += weight * maps[INDEX[tissue]]
+        picture = _sample(picture, anatomy, pose, voxel)
         picture *= _bias(rng, picture.shape, acquisition.bias)
         real, imaginary = (rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(sigma) for _ in range(2))
         stored = np.clip(np.rint(np.hypot(picture + real, imaginary)), 0, 32767).astype(np.int16)
         image = nib.Nifti1Image(stored, grid_affine(voxel)[1])  # type: ignore[no-untyped-call]
-        image.header.set_xyzt_units("mm")
+        image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
         images[str(sequence)] = image
         poses[str(sequence)] = pose.tolist()
     enhancing = {
         str(tissue): {
             "concentration_mmol_l": agent[tissue],
-            "signal_pre": signal(MATERIALS[tissue], Sequence.T1_PRE, 0) * scale,
-            "signal_post": signal(MATERIALS[tissue], Sequence.T1_POST, agent[tissue]) * scale,
+            "signal_pre": signal(MATERIALS[tissue], Sequence.T1_PRE, 0) * scales[Sequence.T1_PRE],
+            "signal_post": signal(MATERIALS[tissue], Sequence.T1_POST, agent[tissue]) * scales[Sequence.T1_POST],
             "disease": tissue in DISEASED,
         }
         for tissue in TISSUES

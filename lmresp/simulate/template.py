@@ -60,7 +60,8 @@ class Template:
 def _read(name: str) -> tuple[Volume, NDArray[np.float64]]:
     path = distribution("nilearn").locate_file(_FILE.format(name))
     image: Any = nib.load(str(path))
-    return np.asarray(image.dataobj, dtype=np.float32) / 255, np.asarray(image.affine, dtype=np.float64)
+    values: Volume = (np.asarray(image.dataobj) / np.float32(255)).astype(np.float32)
+    return values, np.asarray(image.affine, dtype=np.float64)
 
 
 def _ball_close(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:

@@ -9,13 +9,14 @@ rule ingest_table:
         queries="work/tables/{table}.queries.csv",
     params:
         software=VERSION,
+        data_cut=PLAN.data_cut,
     log:
         "logs/ingest/{table}.log",
     message:
         "Checking table {wildcards.table}"
     shell:
-        "lmresp step ingest-table --table-name {wildcards.table} --raw {input.raw} "
-        "--rows {output.rows} --queries {output.queries} > {log} 2>&1"
+        "lmresp step ingest-table --table-name {wildcards.table} --data-cut {params.data_cut} "
+        "--raw {input.raw} --rows {output.rows} --queries {output.queries} > {log} 2>&1"
 
 
 rule check_study:
@@ -23,6 +24,7 @@ rule check_study:
         study="work/study.json",
         index="work/index.json",
         tables=expand("work/tables/{table}.csv", table=PLAN.tables),
+        queries=expand("work/tables/{table}.queries.csv", table=PLAN.tables),
     output:
         queries="work/study.queries.csv",
     params:
@@ -32,5 +34,4 @@ rule check_study:
     message:
         "Checking the tables against each other"
     shell:
-        "lmresp step check-study --study {input.study} --index {input.index} --tables work/tables "
-        "--queries {output.queries} > {log} 2>&1"
+        "lmresp step check-study --study ../.. --queries {output.queries} > {log} 2>&1"

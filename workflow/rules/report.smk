@@ -4,19 +4,16 @@
 rule collect_queries:
     input:
         PLAN.query_files,
-        scans=SCAN_RESULTS,
-        index="work/index.json",
     output:
         queries=report("queries.csv", caption="../report/queries.rst", category="Tables"),
     params:
         software=VERSION,
-        files=PLAN.query_files,
     log:
         "logs/report/collect_queries.log",
     message:
         "Collecting the queries"
     shell:
-        "lmresp step collect-queries --index {input.index} --out {output.queries} {params.files} > {log} 2>&1"
+        "lmresp step collect-queries --out {output.queries} {input} > {log} 2>&1"
 
 
 rule write_provenance:

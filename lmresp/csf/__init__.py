@@ -1,0 +1,1 @@
+"""The cytology strand: CSF samples in, one status per visit out (pure)."""

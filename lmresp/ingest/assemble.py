@@ -1,0 +1,137 @@
+"""Putting a DICOM series together slice by slice with pydicom: classic stacks and enhanced multi-frame objects."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from lmresp.ingest.dicom import read_dataset
+from lmresp.ingest.header import limit
+from lmresp.ingest.unreadable import UnreadableSeries
+
+
+def assemble(paths: Sequence[Path]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Assemble one volume from the files of one series.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        All files of the series.
+
+    Returns
+    -------
+    tuple of ndarray
+        Voxels, shape (columns, rows, slices), rescaled by slope and intercept when the header gives them; and the
+        affine, shape (4, 4), voxel index to RAS+ world, mm.
+
+    Raises
+    ------
+    UnreadableSeries
+        If pixels cannot be decoded, slices differ in geometry, repeat, are unevenly spaced or missing.
+
+    Notes
+    -----
+    Geometry after DICOM PS3.3 C.7.6.2.1.1 (equation C.7.6.2.1-1), with the x and y axes turned from LPS to RAS.
+    """
+    slices: list[tuple[float, NDArray[np.float64], NDArray[Any]]] = []
+    shape, orientation, spacing = (0, 0), np.zeros(6), np.zeros(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for path in paths:
+            # A damaged file can raise nearly anything while it is decoded; all of it means "unreadable".
+            try:
+                frames = _frames(read_dataset(path, pixels=True))
+            except UnreadableSeries:
+                raise
+            except Exception as error:
+                raise UnreadableSeries(
+                    f"the image data of {path.name} cannot be decoded ({type(error).__name__})"
+                ) from None
+            for pixels, position, direction, size in frames:
+                if not slices:
+                    shape, orientation, spacing = pixels.shape, direction, size
+                same = np.abs(direction - orientation).max() <= 10 * limit("geometry", "same_angle_tolerance")
+                if pixels.shape != shape or not same or np.abs(size - spacing).max() > 0.01:
+                    raise UnreadableSeries("slices differ in size or orientation")
+                normal = np.cross(orientation[:3], orientation[3:])
+                slices.append((float(position @ normal), position, pixels))
+    slices.sort(key=lambda one: one[0])
+    if len(slices) < 2:
+        raise UnreadableSeries(f"{len(slices)} slice is no volume")
+    steps = np.diff([one[0] for one in slices])
+    step = float(np.median(steps))
+    if steps.min() < 0.01:
+        raise UnreadableSeries("several images at one slice position")
+    if steps.max() > limit("geometry", "gap_factor") * step:
+        missing = sum(round(s / step) - 1 for s in steps if s > limit("geometry", "gap_factor") * step)
+        raise UnreadableSeries(f"{missing} of {len(slices) + missing} slices are missing")
+    if np.abs(steps - step).max() > limit("geometry", "step_tolerance") * step:
+        raise UnreadableSeries("slices are not evenly spaced")
+    first, last = slices[0][1], slices[-1][1]
+    affine = np.eye(4)
+    affine[:3, 0] = orientation[:3] * spacing[1]
+    affine[:3, 1] = orientation[3:] * spacing[0]
+    affine[:3, 2] = (last - first) / (len(slices) - 1)
+    affine[:3, 3] = first
+    return np.stack([one[2].T for one in slices], axis=-1), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+
+Frame = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+def _frames(ds: Dataset) -> list[Frame]:
+    """Pixels, position, orientation and pixel size of every frame of one object."""
+    if int(ds.Rows) * int(ds.Columns) * int(ds.get("NumberOfFrames") or 1) > limit("limits", "max_voxels"):
+        raise UnreadableSeries("the header claims more voxels than the limit")
+    if "TransferSyntaxUID" not in ds.file_meta:
+        raise UnreadableSeries("the header does not say how the pixels are encoded")
+    pixels = np.asarray(ds.pixel_array)
+    groups = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
+    shared = (list(ds.get("SharedFunctionalGroupsSequence") or []) or [Dataset()])[0]
+    if not groups:
+        if pixels.ndim != 2:
+            raise UnreadableSeries("several frames without positions")
+        return [
+            (
+                _rescaled(pixels, ds),
+                _vector(ds.ImagePositionPatient),
+                _vector(ds.ImageOrientationPatient),
+                _vector(ds.PixelSpacing),
+            )
+        ]
+    out: list[Frame] = []
+    for frame, group in zip(pixels.reshape((-1, *pixels.shape[-2:])), groups, strict=True):
+
+        def part(name: str, group: Dataset = group) -> Dataset:
+            found: Dataset = (group.get(name) or shared.get(name))[0]
+            return found
+
+        measures = part("PixelMeasuresSequence")
+        has_scale = "PixelValueTransformationSequence" in group or "PixelValueTransformationSequence" in shared
+        out.append(
+            (
+                _rescaled(frame, part("PixelValueTransformationSequence") if has_scale else Dataset()),
+                _vector(part("PlanePositionSequence").ImagePositionPatient),
+                _vector(part("PlaneOrientationSequence").ImageOrientationPatient),
+                _vector(measures.PixelSpacing),
+            )
+        )
+    return out
+
+
+def _rescaled(pixels: NDArray[Any], place: Dataset) -> NDArray[Any]:
+    """Apply slope and intercept of the modality (DICOM PS3.3 C.11.1); integers stay integers without them."""
+    slope, intercept = float(place.get("RescaleSlope") or 1), float(place.get("RescaleIntercept") or 0)
+    if slope == 1 and intercept == 0:
+        return pixels
+    return pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+
+
+def _vector(values: Any) -> NDArray[np.float64]:
+    return np.array([float(v) for v in values])

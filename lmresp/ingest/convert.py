@@ -1,0 +1,167 @@
+"""One series as a volume: a NIfTI image in memory, float32 or int16, in RAS+ order, with nothing of the header's text.
+
+DICOM goes through dcm2niix (Li et al., J Neurosci Methods 2016;264:47-56, doi 10.1016/j.jneumeth.2016.03.001); what it
+cannot turn into exactly one volume is put together with pydicom (:mod:`lmresp.ingest.assemble`).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dcm2niix
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from lmresp.ingest.assemble import assemble
+from lmresp.ingest.header import limit
+from lmresp.ingest.nifti import header_problem
+from lmresp.ingest.unreadable import UnreadableSeries
+
+__all__ = ["UnreadableSeries", "load_series"]
+
+
+def load_series(study_folder: Path, series_record: Mapping[str, Any]) -> tuple[nib.Nifti1Image, list[str]]:
+    """Read the volume of one series.
+
+    Parameters
+    ----------
+    study_folder : Path
+        The study; ``files`` of the record are relative to it.
+    series_record : mapping
+        One entry of ``series`` of a scan record.
+
+    Returns
+    -------
+    tuple of Nifti1Image and list of str
+        A 3-D image, axes in RAS+ order, mm, int16 or float32, whose header holds only geometry; and notes on how it was
+        read.
+
+    Raises
+    ------
+    UnreadableSeries
+        If the files hold no single, finite, evenly spaced volume; its text is the reason.
+
+    Notes
+    -----
+    Nothing larger than ``max_voxels`` of ``series_rules.yaml`` is read, and a conversion that takes longer than
+    ``convert_seconds`` is stopped.
+    """
+    paths = [study_folder / name for name in series_record["files"]]
+    for path in paths:
+        if not path.is_file():
+            raise UnreadableSeries(f"the file {path.name} is gone")
+    if series_record["source"] == "nifti":
+        return _canonical(*_read_nifti(paths[0]), [])
+    facts = series_record["facts"]
+    claimed = int(facts.get("rows") or 0) * int(facts.get("columns") or 0) * int(facts.get("slices") or 0)
+    if claimed > limit("limits", "max_voxels"):
+        raise UnreadableSeries(
+            f"the headers claim {claimed} voxels, more than the limit of {limit('limits', 'max_voxels')}"
+        )
+    data, affine, why = _dcm2niix(paths)
+    if data is None or data.size != claimed:
+        why = why or f"it gave {0 if data is None else data.size} voxels, the headers say {claimed}"
+        data, affine = assemble(paths)
+        return _canonical(data, affine, [f"put together with pydicom, as dcm2niix did not give one volume ({why})"])
+    return _canonical(data, affine, ["converted with dcm2niix"])
+
+
+def _dcm2niix(paths: Sequence[Path]) -> tuple[NDArray[Any] | None, NDArray[Any], str]:
+    """Volume and affine from dcm2niix, or None and the reason."""
+    nothing = np.eye(4)
+    with tempfile.TemporaryDirectory(prefix="lmresp-") as folder:
+        source, out = Path(folder) / "in", Path(folder) / "out"
+        source.mkdir()
+        out.mkdir()
+        for number, path in enumerate(paths):  # neutral names, and nothing but this series
+            (source / f"{number:06d}.dcm").symlink_to(path.resolve())
+        # -g i: no defaults file of the user; -p n: the rescaled values of the standard, also for Philips; -b n: no sidecar
+        options = [
+            "-g",
+            "i",
+            "-b",
+            "n",
+            "-ba",
+            "y",
+            "-z",
+            "n",
+            "-p",
+            "n",
+            "-x",
+            "n",
+            "-m",
+            "n",
+            "-f",
+            "s",
+            "-o",
+            str(out),
+            str(source),
+        ]
+        try:
+            done = subprocess.run(
+                [dcm2niix.bin, *options], capture_output=True, check=False, timeout=limit("limits", "convert_seconds")
+            )
+        except subprocess.TimeoutExpired:
+            return None, nothing, "it took too long"
+        except OSError as error:
+            return None, nothing, f"it could not be started: {error.strerror}"
+        made = sorted(out.glob("*.nii"))
+        if len(made) != 1:
+            return None, nothing, f"it made {len(made)} images, exit code {done.returncode}"
+        try:
+            data, affine = _read_nifti(made[0])
+        except UnreadableSeries as error:
+            return None, nothing, str(error)
+        return np.array(data), affine, ""
+
+
+def _read_nifti(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Voxels and affine of a NIfTI file."""
+    # Damaged files raise many kinds of error in the reader; all of them mean "unreadable".
+    try:
+        image = nib.load(path)
+        shape, affine = tuple(int(n) for n in image.shape), np.asarray(image.affine, dtype=float)
+    except Exception as error:
+        raise UnreadableSeries(f"damaged header ({type(error).__name__})") from None
+    problem = header_problem(shape, affine)
+    if problem:
+        raise UnreadableSeries(problem)
+    if any(n > 1 for n in shape[3:]):
+        raise UnreadableSeries(f"{' x '.join(map(str, shape))} voxels are more than one volume")
+    if image.get_data_dtype().kind not in "iuf":
+        raise UnreadableSeries(f"voxels of type {image.get_data_dtype()} are no grey values")
+    try:
+        scaled = image.dataobj.slope not in (1.0, None) or image.dataobj.inter not in (0.0, None)
+        data = np.asanyarray(image.dataobj) if not scaled else image.get_fdata(dtype=np.float32)
+    except Exception as error:
+        raise UnreadableSeries(f"the image data are cut short or damaged ({type(error).__name__})") from None
+    return np.asarray(data).reshape(shape[:3]), affine
+
+
+def _canonical(data: NDArray[Any], affine: NDArray[Any], notes: list[str]) -> tuple[nib.Nifti1Image, list[str]]:
+    """Check the values and give the volume in RAS+ order under a fresh header."""
+    if min(data.shape) < 2:
+        raise UnreadableSeries(f"{' x '.join(map(str, data.shape))} voxels are no volume")
+    if data.dtype.kind == "f":
+        bad = int(data.size - np.isfinite(data).sum())
+        if bad:
+            raise UnreadableSeries(f"{bad} of {data.size} voxels are not finite (NaN or infinity)")
+        if float(np.abs(data).max()) > 1e30:
+            raise UnreadableSeries("voxel values beyond 1e30 are no grey values")
+    low, high = data.min(), data.max()
+    if low == high:
+        raise UnreadableSeries("all voxels have the same value")
+    whole = data.dtype.kind in "iu" and low >= -32768 and high <= 32767
+    kept = data.astype(np.int16 if whole else np.float32)
+    skew = affine[:3, :3] / np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    if np.abs(skew.T @ skew - np.eye(3)).max() > 0.01:
+        notes = [*notes, "the axes of the image are not at right angles"]
+    image = nib.as_closest_canonical(nib.Nifti1Image(kept, affine))
+    clean = nib.Nifti1Image(np.ascontiguousarray(image.dataobj), image.affine)  # a fresh header: no text, no extensions
+    clean.header.set_xyzt_units("mm")
+    return clean, notes

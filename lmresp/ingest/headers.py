@@ -1,0 +1,159 @@
+"""Walking ``mri/`` and reading headers, with a cache so that unchanged files are never opened again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lmresp import store
+from lmresp.ingest import dicom, nifti
+from lmresp.ingest.header import Header, rules_text
+from lmresp.queries import Query, make
+
+FORMAT = "lmresp-headers/1"
+READER = "1"  # raise when the reading of headers changes, so that old caches are not used
+SKIPPED_FOLDERS = {"derivatives", "__MACOSX"}
+BESIDE = (".json", ".tsv", ".bval", ".bvec", ".txt", ".md", ".csv", ".bidsignore")  # files that may lie among images
+BESIDE_NAMES = {"README", "CHANGES", "LICENSE"}
+OWN = ("sop", "time", "instance", "locations")  # what differs between the files of one series
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class File:
+    """One file under ``mri/``: path relative to the study, kind, digest of its content, and what was read of it.
+
+    ``kind`` is ``dicom``, ``nifti``, ``sidecar``, ``scans_tsv`` or ``other``; ``facts`` belongs to the two before last.
+    """
+
+    path: str
+    kind: str
+    digest: str = ""
+    header: Header | None = None
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def read_files(mri_folder: Path, cache_file: Path, subjects: Mapping[str, str]) -> tuple[list[File], list[Query]]:
+    """Read the headers of every file under ``mri/``.
+
+    Parameters
+    ----------
+    mri_folder : Path
+        The study's ``mri`` folder; nothing outside it is read.
+    cache_file : Path
+        Where headers are kept, by path, size and modification time. It holds no identity: see
+        :mod:`lmresp.ingest.header`.
+    subjects : Mapping of str to str
+        Case-folded identifier to ``subject_id``, for the PatientID.
+
+    Returns
+    -------
+    tuple
+        The files in the order of their paths, and queries on what could not be read.
+    """
+    key = store.sha256_text(json.dumps([READER, rules_text(), sorted(subjects.items())]))
+    cached = _load_cache(cache_file, key)
+    files: list[File] = []
+    stats: dict[str, tuple[int, int]] = {}
+    queries: list[Query] = []
+    for relative, path, problem in _walk(mri_folder):
+        shown = "mri/" + relative
+        if problem:
+            queries.append(make("SC002" if "link" in problem else "SC001", file=_printable(shown), reason=problem))
+            continue
+        try:
+            stat = path.stat()
+            stamp = (stat.st_size, stat.st_mtime_ns)
+            known = cached.get(shown)
+            found = known[1] if known is not None and known[0] == stamp else _read(shown, path, subjects)
+        except OSError as error:
+            queries.append(make("SC001", file=shown, reason=error.strerror or type(error).__name__))
+            continue
+        files.append(found)
+        stats[shown] = stamp
+    _save_cache(cache_file, key, files, stats)
+    return files, queries
+
+
+def _read(shown: str, path: Path, subjects: Mapping[str, str]) -> File:
+    name = path.name
+    if nifti.is_nifti(name):
+        return File(shown, "nifti", store.sha256_file(path), nifti.read_header(path, shown))
+    if name.endswith("_scans.tsv"):
+        return File(shown, "scans_tsv", facts=nifti.read_scans_tsv(path))
+    if name.endswith(".json"):
+        return File(shown, "sidecar", facts=nifti.read_sidecar(path))
+    if dicom.looks_like_dicom(path):
+        return File(shown, "dicom", store.sha256_file(path), dicom.read_header(path, subjects))
+    beside = name.endswith(BESIDE) or name in BESIDE_NAMES
+    return File(shown, "other", facts={} if beside else {"unknown": True})
+
+
+def _walk(root: Path) -> Iterator[tuple[str, Path, str]]:
+    """Regular files under ``root`` in sorted order: relative path, path, and a problem for those that are refused."""
+    if not root.is_dir():
+        return
+    base = root.resolve()
+    stack = [""]
+    while stack:
+        folder = stack.pop()
+        try:
+            entries = sorted(os.scandir(base / folder), key=lambda e: e.name)
+        except OSError as error:
+            yield folder or ".", base / folder, error.strerror or "the folder cannot be read"
+            continue
+        deeper: list[str] = []
+        for entry in entries:
+            relative = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.name.startswith("."):
+                continue
+            path = Path(entry.path)
+            if _printable(relative) != relative:
+                yield relative, path, "the file name is not valid text"
+            elif entry.is_symlink() and not path.resolve().is_relative_to(base):
+                yield relative, path, "a link that leads out of the folder mri"
+            elif entry.is_symlink() and path.is_dir():
+                yield relative, path, "a link to a folder"
+            elif entry.is_dir(follow_symlinks=False):
+                if entry.name not in SKIPPED_FOLDERS:
+                    deeper.append(relative)
+            elif path.is_file():
+                yield relative, path, ""
+        stack.extend(reversed(deeper))
+
+
+def _printable(name: str) -> str:
+    """Return the name with undecodable bytes escaped."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _load_cache(path: Path, key: str) -> dict[str, tuple[tuple[int, int], File]]:
+    try:
+        cache = store.read_json(path)
+        if cache["format"] != FORMAT or cache["key"] != key:
+            return {}
+        out = {}
+        for name, (size, mtime, kind, digest, shared, own, facts) in cache["files"].items():
+            header = Header.from_json(cache["shared"][shared] | own) if shared else None
+            out[name] = ((size, mtime), File(name, kind, digest, header, facts))
+    except (OSError, ValueError, KeyError, TypeError):  # a damaged cache is no cache
+        return {}
+    return out
+
+
+def _save_cache(path: Path, key: str, files: list[File], stats: Mapping[str, tuple[int, int]]) -> None:
+    """Write the cache; what the files of a series have in common is written once."""
+    shared: dict[str, dict[str, Any]] = {}
+    rows: dict[str, list[Any]] = {}
+    for file in files:
+        common_key, own = "", {}
+        if file.header is not None:
+            facts = file.header.as_json()
+            own = {name: facts.pop(name) for name in OWN if name in facts}
+            common_key = store.sha256_text(json.dumps(facts, sort_keys=True))[:16]
+            shared[common_key] = facts
+        rows[file.path] = [*stats[file.path], file.kind, file.digest, common_key, own, file.facts]
+    store.write_json(path, {"format": FORMAT, "key": key, "shared": shared, "files": rows}, only_if_changed=True)

@@ -1,0 +1,345 @@
+"""The index of a study: every scan with its series, made before the job graph and only rewritten where it changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from lmresp import queries as lmresp_queries
+from lmresp import store, terms
+from lmresp.ingest import assign, scan_checks, nifti
+from lmresp.ingest.header import Header, rules
+from lmresp.ingest.headers import File, read_files
+from lmresp.ingest.roles import choose_roles
+from lmresp.ingest.series import Class, classify, settle_contrast
+from lmresp.ingest.stacks import Stack, build_stacks
+from lmresp.queries import Query, make
+
+NAMES = {
+    terms.Sequence.T1_PRE: "T1-pre",
+    terms.Sequence.T1_POST: "T1-post",
+    terms.Sequence.T1_UNKNOWN: "T1",
+    terms.Sequence.FLAIR: "FLAIR",
+    terms.Sequence.FLAIR_POST: "FLAIR-post",
+    terms.Sequence.T2: "T2",
+    terms.Sequence.DWI: "DWI",
+    terms.Sequence.OTHER: "other",
+}
+MEASURED = {s for s in NAMES if s not in (terms.Sequence.DWI, terms.Sequence.OTHER)}
+
+
+class StudyFolder(Protocol):
+    """What the index needs of a study."""
+
+    @property
+    def mri_folder(self) -> Path:
+        """Folder with the images."""
+
+    @property
+    def results(self) -> Path:
+        """Folder that lmresp writes to."""
+
+    @property
+    def data_cut(self) -> Any:
+        """Date of the data cut (ISO text or date)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Placed:
+    """An image file with its subject, visit and date, and how they were found."""
+
+    file: File
+    override: assign.Override
+    subject_id: str
+    visit: assign.Visit
+    date: str
+    how: str
+
+
+def build_index(study: StudyFolder, tables: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
+    """Find the scans of a study and write the index.
+
+    Parameters
+    ----------
+    study : StudyFolder
+        The opened study.
+    tables : mapping of str to rows
+        The raw tables; ``subjects``, ``visits`` and ``scans`` are used.
+
+    Notes
+    -----
+    Writes ``work/scans/<scan>.json``, ``work/index.json`` and ``work/index.queries.csv`` under the results folder, each
+    only when its content changed, and removes the records of scans that are gone. Only headers are read; files that
+    did not change since the last run are not opened.
+
+    A file's subject is told by ``scans.csv``, else a folder name, else the PatientID; its visit by ``scans.csv``, else a
+    ``ses-`` label or folder name, else the date within the visits' windows.
+    """
+    subjects = assign.subjects_of(tables)
+    by_id = {s.casefold(): s for s in subjects}
+    work = study.results / "work"
+    files, problems = read_files(study.mri_folder, work / "cache" / "headers.json", by_id)
+    scans_table = assign.ScansTable(tables.get("scans", ()), subjects)
+    problems += scan_checks.skipped(files)
+    placed, more = _place(
+        [f for f in files if _is_candidate(f)], files, subjects, assign.visits_of(tables), scans_table
+    )
+    problems += [*more, *scans_table.queries, *scans_table.unmatched()]
+
+    groups: dict[tuple[str, str], list[Placed]] = defaultdict(list)
+    for one in placed:
+        groups[(one.subject_id, one.visit.visit)].append(one)
+    names, more = _scan_names(sorted(groups))
+    problems += more
+    records = []
+    for key, name in sorted(names.items(), key=lambda item: item[1]):
+        record, more = _record(name, groups[key], files)
+        records.append(record)
+        problems += [*more, *scan_checks.scan(record, groups[key][0].visit, str(study.data_cut or ""))]
+    problems += scan_checks.same_image(records)
+    _set_references(records)
+
+    folder = work / "scans"
+    for record in records:
+        store.write_json(folder / f"{record['scan']}.json", record, only_if_changed=True)
+    wanted = {f"{record['scan']}.json" for record in records}
+    for old in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        if old.name not in wanted:
+            old.unlink()
+    keys = ("scan", "subject_id", "visit", "visit_num", "scan_date", "reference")
+    listed = [{k: record[k] for k in keys} for record in records]
+    index = {"format": "lmresp-index/1", "scans": listed, "tables": sorted(tables)}
+    store.write_json(work / "index.json", index, only_if_changed=True)
+    columns = lmresp_queries.COLUMNS[1:]  # numbered only when all stages' queries are joined
+    rows = [{c: q[c] for c in columns} for q in lmresp_queries.numbered(problems)]
+    store.write_csv(work / "index.queries.csv", rows, columns, only_if_changed=True)
+
+
+def _is_candidate(file: File) -> bool:
+    if file.header is None:
+        return False
+    return file.header.kind == "image" or (file.kind == "nifti" and file.header.kind == "unreadable")
+
+
+def _place(
+    candidates: list[File],
+    files: list[File],
+    subjects: list[str],
+    visits: Mapping[str, list[assign.Visit]],
+    scans_table: assign.ScansTable,
+) -> tuple[list[Placed], list[Query]]:
+    """Give every image file its subject, date and visit; what cannot be told becomes a query."""
+    by_norm = {assign.norm(s): s for s in subjects}
+    beside = {f.path: f.facts for f in files if f.kind in ("sidecar", "scans_tsv")}
+    problems: list[Query] = []
+    sessions: dict[tuple[str, str], list[tuple[File, assign.Override, str]]] = defaultdict(list)
+    for file in candidates:
+        header = file.header or Header(file.kind, "unreadable")
+        override = scans_table.match(file.path)
+        unwanted = override.value("use") == "N"  # then it needs no query when its place cannot be told
+        folder = assign.folder_subject(file.path, by_norm)
+        subject = override.value("subject_id") or folder or header.subject
+        how = "scans.csv" if override.value("subject_id") else "folder name" if folder else "PatientID"
+        if not subject:
+            if unwanted:
+                continue
+            problems.append(make("SC005", file=_place_of(file)))
+        elif how == "folder name" and header.subject and header.subject != folder:
+            problems.append(make("SC032", subject_id=folder, file=_place_of(file), value=header.subject))
+        elif file.kind == "nifti" and not nifti.entities(file.path) and not override.value("visit"):
+            problems.append(make("SC029", subject_id=subject, file=file.path))
+        else:
+            session = header.study or str(PurePosixPath(file.path).parent)
+            sessions[(subject, session)].append((file, override, f"subject by {how}"))
+    placed: list[Placed] = []
+    for (subject, _), members in sorted(sessions.items(), key=lambda item: item[0]):
+        date, source = _session_date(members, beside)
+        for file, override, how in members:
+            one, problem = _visit(file, override, subject, date, source, how, visits.get(subject, []))
+            if problem and override.value("use") != "N":
+                problems.append(problem)
+            if one:
+                placed.append(one)
+    return sorted(placed, key=lambda p: p.file.path), problems
+
+
+def _place_of(file: File) -> str:
+    """Where a file is, for a query: the folder for DICOM (one query for all its files), the file for NIfTI."""
+    return str(PurePosixPath(file.path).parent) if file.kind == "dicom" else file.path
+
+
+def _session_date(
+    members: list[tuple[File, assign.Override, str]], beside: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, str]:
+    """Date of a session from its headers, sidecars or ``*_scans.tsv``, with its source."""
+    dates = sorted({f.header.date for f, _, _ in members if f.header and f.header.date})
+    if dates:
+        return dates[0], "DICOM header"
+    found = set()
+    for file, _, _ in members:
+        sidecar = beside.get(f"{file.path.rsplit('/', 1)[0]}/{nifti.stem(PurePosixPath(file.path).name)}.json", {})
+        found.add(str(sidecar.get("date", "")))
+        folder = PurePosixPath(file.path).parent
+        for up in list(folder.parents)[:-1]:
+            for name, facts in beside.items():
+                if name.endswith("_scans.tsv") and str(PurePosixPath(name).parent) == str(up):
+                    found.add(str(facts.get(str(PurePosixPath(file.path).relative_to(up)), "")))
+    found.discard("")
+    return (min(found), "BIDS sidecar or scans.tsv") if found else ("", "")
+
+
+def _visit(
+    file: File, override: assign.Override, subject: str, date: str, source: str, how: str, visits: list[assign.Visit]
+) -> tuple[Placed | None, Query | None]:
+    """Find the visit of one file."""
+    given_date = override.value("scan_dtc")
+    date, source = (given_date, f"scans.csv row {override.row('scan_dtc')}") if given_date else (date, source)
+    where = {"subject_id": subject, "file": _place_of(file)}
+    if override.value("visit"):
+        visit = next((v for v in visits if override.value("visit") in (v.visit, v.visit_num)), None)
+        if visit is None:
+            return None, make("SC033", **where, value=override.value("visit"))
+        told = f"visit by scans.csv row {override.row('visit')}"
+    elif found := assign.folder_visit(file.path, visits):
+        visit, told = found, "visit by folder or ses- label"
+    elif not date:
+        return None, make("SC006", **where, reason="it has no date and no visit label")
+    else:
+        visit, reason = assign.dated_visit(date, visits)
+        if visit is None:
+            return None, make("SC006", **where, reason=reason, value=date)
+        told = f"visit by {reason}"
+    if not date:
+        date, source = visit.start, "visit start, as the images give none"
+    return Placed(file, override, subject, visit, date, f"{how}; {told}; date from {source}"), None
+
+
+def _scan_names(keys: list[tuple[str, str]]) -> tuple[dict[tuple[str, str], str], list[Query]]:
+    """Name every scan; scans whose names would collide are left out."""
+    by_name: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    out, problems = {}, []
+    for subject, visit in keys:
+        by_name[f"sub-{assign.label(subject)}_ses-{assign.label(visit)}"].append((subject, visit))
+    folded: dict[str, list[str]] = defaultdict(list)
+    for name in by_name:
+        folded[name.casefold()].append(name)
+    for names in folded.values():
+        members = [key for name in names for key in by_name[name]]
+        empty = any(not assign.label(s) or not assign.label(v) for s, v in members)
+        if len(members) == 1 and not empty:
+            out[members[0]] = names[0]
+            continue
+        others = ", ".join(f"{s} {v}" for s, v in members)
+        problems += [make("SC007", subject_id=s, visit=v, value=names[0], others=others) for s, v in members]
+    return out, problems
+
+
+def _record(name: str, members: list[Placed], files: list[File]) -> tuple[dict[str, Any], list[Query]]:
+    """Build the scan record of one subject's visit."""
+    visit = members[0].visit
+    sidecars = {f.path: f.facts for f in files if f.kind == "sidecar"}
+    merged = [_with_sidecar(m.file, sidecars) for m in members]
+    stacks = build_stacks(merged)
+    classes = [classify(s.header, s.extents) for s in stacks]
+    sessions: dict[str, list[int]] = defaultdict(list)
+    for i, stack in enumerate(stacks):
+        sessions[stack.header.study or str(PurePosixPath(stack.files[0]).parent)].append(i)
+    for indices in sessions.values():
+        settled = settle_contrast([stacks[i].header for i in indices], [classes[i] for i in indices])
+        for i, one in zip(indices, settled, strict=True):
+            classes[i] = one
+    overrides = {m.file.path: m.override for m in members}
+    problems: list[Query] = []
+    series, counts = [], dict.fromkeys(terms.Sequence, 0)
+    for stack, one in zip(stacks, classes, strict=True):
+        entry, more = _series(stack, one, [overrides[p] for p in stack.files], (visit.subject_id, visit.visit))
+        problems += more
+        counts[terms.Sequence(entry["sequence"])] += 1
+        entry["series"] = f"{NAMES[terms.Sequence(entry['sequence'])]}-{counts[terms.Sequence(entry['sequence'])]}"
+        series.append(entry)
+    dates = sorted({m.date for m in members if m.date})
+    if len({m.file.header.study for m in members if m.file.header and m.file.header.study}) > 1 or len(dates) > 1:
+        problems.append(make("SC024", subject_id=visit.subject_id, visit=visit.visit, value=", ".join(dates)))
+    return {
+        "format": "lmresp-scan/1",
+        "scan": name,
+        "subject_id": visit.subject_id,
+        "visit": visit.visit,
+        "visit_num": visit.visit_num,
+        "scan_date": dates[0] if dates else "",
+        "reference": None,
+        "assigned": "; ".join(dict.fromkeys(part for m in members for part in m.how.split("; "))),
+        "series": series,
+    }, problems
+
+
+def _with_sidecar(file: File, sidecars: Mapping[str, Mapping[str, Any]]) -> File:
+    if file.kind != "nifti" or file.header is None or file.header.kind != "image":
+        return file
+    facts = sidecars.get(f"{file.path.rsplit('/', 1)[0]}/{nifti.stem(PurePosixPath(file.path).name)}.json")
+    return dataclasses.replace(file, header=nifti.with_sidecar(file.header, dict(facts))) if facts else file
+
+
+def _series(
+    stack: Stack, one: Class, overrides: list[assign.Override], whose: tuple[str, str]
+) -> tuple[dict[str, Any], list[Query]]:
+    """Build one entry of a scan record, with what ``scans.csv`` says of it put first."""
+    said: dict[str, tuple[str, str]] = {}
+    problems: list[Query] = []
+    for column in ("sequence", "body_part"):
+        values = {(o.value(column), o.row(column)) for o in overrides if o.value(column)}
+        if len({v for v, _ in values}) == 1:
+            said[column] = min(values)
+        elif values:
+            listed = ", ".join(sorted(v for v, _ in values))
+            problems.append(
+                make(
+                    "SC022",
+                    subject_id=whose[0],
+                    visit=whose[1],
+                    file=stack.files[0],
+                    column=column,
+                    value=listed,
+                    allowed="one value",
+                )
+            )
+    sequence = terms.Sequence(said.get("sequence", (one.sequence.value, ""))[0])
+    if sequence is terms.Sequence.NON_IMAGE:  # an image that the coordinator wants left out
+        sequence = terms.Sequence.OTHER
+    reason = f"scans.csv row {said['sequence'][1]}" if "sequence" in said else one.reason
+    left_out = sorted({o.row("use") for o in overrides if o.value("use") == "N"})
+    if stack.problem or left_out:
+        reason += f"; not used: {stack.problem or 'scans.csv row ' + ', '.join(left_out)}"
+    entry = {
+        "source": "nifti" if stack.header.source == "nifti" else "dicom",
+        "files": list(stack.files),
+        "digest": stack.digest,
+        "sequence": sequence.value,
+        "body_part": said.get("body_part", (one.body_part.value, ""))[0],
+        "plane": one.plane.value,
+        "acquisition": one.acquisition,
+        "reason": reason,
+        "confidence": rules()["confidence"]["overruled"] if "sequence" in said else one.confidence,
+        "overruled": bool(said or left_out),
+        "use": not stack.problem and not left_out and sequence in MEASURED,
+        "facts": stack.facts,
+    }
+    problems += scan_checks.series(entry, stack, one, whose)
+    return entry, problems
+
+
+def _set_references(records: list[dict[str, Any]]) -> None:
+    """Set the reference of every scan: the subject's earliest visit (by number) with a T1, after contrast if there is one."""
+    by_subject: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        by_subject[record["subject_id"]].append(record)
+    for scans in by_subject.values():
+        ordered = sorted(scans, key=lambda r: (float(r["visit_num"]), r["scan"]))
+        roles = [choose_roles(r["series"]) for r in ordered]
+        first = next((r for r, x in zip(ordered, roles, strict=True) if "post" in x), None)
+        first = first or next((r for r, x in zip(ordered, roles, strict=True) if "pre" in x), None)
+        for record in ordered:
+            record["reference"] = first["scan"] if first and first is not record else None

@@ -1,0 +1,132 @@
+"""Queries about scans and series (codes SC0xx; their wording is in ``lmresp/queries/catalogue.yaml``)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from lmresp import terms
+from lmresp.ingest import assign
+from lmresp.ingest.header import limit
+from lmresp.ingest.headers import File
+from lmresp.ingest.roles import candidates, choose_roles
+from lmresp.ingest.series import Class
+from lmresp.ingest.stacks import Stack
+from lmresp.queries import Query, make
+
+SPINE = {terms.BodyPart.CERVICAL, terms.BodyPart.THORACIC, terms.BodyPart.LUMBAR, terms.BodyPart.SPINE}
+T1 = (terms.Sequence.T1_PRE, terms.Sequence.T1_POST, terms.Sequence.T1_UNKNOWN)
+
+
+def skipped(files: Sequence[File]) -> list[Query]:
+    """Files that are no MR images: one query for every folder and kind, or every file that could not be read."""
+    out: list[Query] = []
+    counted: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for file in files:
+        header = file.header
+        if header is not None and header.kind == "unreadable":
+            out.append(make("SC001", file=file.path, reason=header.problem))
+        elif header is not None and header.kind in ("other_image", "non_image"):
+            counted[
+                ("SC003" if header.kind == "other_image" else "SC004", str(PurePosixPath(file.path).parent))
+            ].append(file.path)
+        elif file.kind == "other" and file.facts.get("unknown"):
+            counted[("SC028", str(PurePosixPath(file.path).parent))].append(file.path)
+        elif file.kind == "sidecar" and file.facts.get("problem"):
+            out.append(make("SC001", file=file.path, reason=file.facts["problem"]))
+    for (code, _), paths in sorted(counted.items()):
+        out.append(make(code, file=paths[0], value=f"{len(paths)} files", count=len(paths)))
+    return out
+
+
+def series(entry: Mapping[str, Any], stack: Stack, one: Class, whose: tuple[str, str]) -> list[Query]:
+    """Problems of one series."""
+    where = {"subject_id": whose[0], "visit": whose[1], "file": stack.files[0]}
+    out: list[Query] = []
+    measured = entry["sequence"] not in (terms.Sequence.OTHER.value, terms.Sequence.DWI.value)
+    if stack.missing and measured:
+        out.append(make("SC008", **where, value=stack.problem))
+    elif stack.problem and measured and stack.header.kind == "image":
+        out.append(make("SC009", **where, value=stack.problem))
+    if stack.repeated:
+        out.append(make("SC034", **where, value=f"{stack.repeated} files"))
+    if not entry["overruled"] and "contradict" in one.reason:
+        out.append(make("SC030", **where, value=one.reason))
+    elif entry["sequence"] == terms.Sequence.OTHER.value and not entry["overruled"] and one.confidence < 0.5:
+        out.append(make("SC011", **where, value=one.reason))
+    if entry["sequence"] == terms.Sequence.T1_UNKNOWN.value and entry["use"]:
+        out.append(make("SC025", **where, value=one.reason))
+    return out
+
+
+def scan(record: Mapping[str, Any], visit: assign.Visit, data_cut: str) -> list[Query]:
+    """Problems of one scan as a whole."""
+    where = {"subject_id": record["subject_id"], "visit": record["visit"], "file": record["series"][0]["files"][0]}
+    entries = record["series"]
+    roles = choose_roles(entries)
+    out: list[Query] = []
+    spine = [s for s in entries if s["body_part"] in SPINE]
+    if not candidates(entries, T1):
+        only_spine = bool(spine) and len(spine) == len(entries)
+        out.append(make("SC018" if only_spine else "SC014", **where))
+    elif "post" not in roles:
+        out.append(make("SC012", **where))
+    elif "pre" not in roles:
+        out.append(make("SC013", **where))
+    for role, sequence in (("post", terms.Sequence.T1_POST), ("pre", terms.Sequence.T1_PRE)):
+        able = candidates(entries, [sequence])
+        if len(able) > 1:
+            listed = ", ".join(s["series"] for s in able)
+            out.append(
+                make("SC017", **where, value=listed, role=role, chosen=roles[role].series, reason=roles[role].reason)
+            )
+    slack = limit("limits", "slice_tolerance_mm")
+    chosen = {r.series for name, r in roles.items() if name in ("post", "pre")}
+    for one in entries:
+        thickness = one["facts"].get("slice_thickness_mm")
+        if thickness is None or not one["use"]:
+            continue
+        brain, cord = limit("limits", "brain_slice_mm"), limit("limits", "spine_slice_mm")
+        if one["series"] in chosen and thickness > brain + slack:
+            out.append(
+                make("SC015", **where, column=one["series"], value=f"{thickness:g} mm", allowed=f"at most {brain:g} mm")
+            )
+        if one["body_part"] in SPINE and one["sequence"] in {s.value for s in T1} and thickness > cord + slack:
+            out.append(
+                make("SC016", **where, column=one["series"], value=f"{thickness:g} mm", allowed=f"at most {cord:g} mm")
+            )
+    date = record["scan_date"]
+    if date and data_cut and date > data_cut[:10]:
+        out.append(make("SC019", **where, value=date, allowed=f"up to {data_cut[:10]}"))
+    if date and visit.start:
+        days = assign.days_between(visit.start, date)
+        if not -visit.minus <= days <= visit.plus:
+            out.append(make("SC026", **where, value=date, days=f"{days:+d}"))
+    return out
+
+
+def same_image(records: Sequence[Mapping[str, Any]]) -> list[Query]:
+    """Images with the same content in two scans: one of the two is in the wrong place."""
+    seen: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    files: dict[tuple[str, str], str] = {}
+    for record in records:
+        for one in record["series"]:
+            if record not in seen[one["digest"]]:
+                seen[one["digest"]].append(record)
+            files[(one["digest"], record["scan"])] = one["files"][0]
+    out = []
+    for digest, found in seen.items():
+        for record in found if len(found) > 1 else []:
+            others = ", ".join(r["scan"] for r in found if r is not record)
+            out.append(
+                make(
+                    "SC023",
+                    subject_id=record["subject_id"],
+                    visit=record["visit"],
+                    file=files[(digest, record["scan"])],
+                    value=others,
+                )
+            )
+    return out

@@ -1,0 +1,105 @@
+"""Change between two visits, on the grid of the reference scan: what is above the noise of two measurements."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from scipy import ndimage
+
+from lmresp.mri.methods import number
+from lmresp.mri.volume import Float, Mask, Volume
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Changed:
+    """Enhancement that came or went.
+
+    Parameters
+    ----------
+    up_mm3, down_mm3 : float
+        Volume above the noise floor, weighted by the size of the change.
+    floor_mm3 : float
+        Volume that a rescan without change may show.
+    up, down : bool
+        Voxels, on the reference grid.
+    """
+
+    up_mm3: float
+    down_mm3: float
+    floor_mm3: float
+    up: Mask
+    down: Mask
+
+
+def enhancement_change(
+    reference: Volume,
+    current: Float,
+    reference_pre: Volume,
+    noises: tuple[float, float],
+    search: Mask,
+    full_signal: float,
+) -> Changed:
+    """Compare two enhancement maps.
+
+    Parameters
+    ----------
+    reference : Volume
+        E of the reference scan.
+    current : float32, same shape
+        E of this scan on the same grid, scaled to the reference by the dural sinuses.
+    reference_pre : Volume
+        Pre-contrast T1 of the reference in white-matter units, for its edges.
+    noises : (float, float)
+        Noise of the two maps.
+    search : bool
+        Where change counts: brain, without normal structures.
+    full_signal : float
+        Enhancement of a voxel full of enhancing tissue.
+
+    Notes
+    -----
+    ``z = D / sqrt(noise^2 + (misregistration * |gradient of pre|)^2 + (timing * max(|Ea|, |Eb|))^2)`` with D the smoothed
+    difference; a voxel changed if ``|z| > 4`` in a component of at least 15 mm3. Bench, phantoms: a rescan shows
+    0.00-0.03 ml at 1 mm. The floor stated here grows with the voxel.
+    """
+    spacing = reference.spacing
+    sigma = [number("change.smooth_mm") / s for s in spacing]
+    difference = ndimage.gaussian_filter(current - reference.array, sigma)
+    noise = 0.5 * float(np.hypot(*noises))
+    edges = np.stack(np.gradient(reference_pre.array, *[float(s) for s in spacing]))
+    slip = number("change.slip_mm") * max(1.0, float(spacing.max()))
+    largest = ndimage.maximum_filter(np.maximum(np.abs(current), np.abs(reference.array)), size=3)
+    # Enhancement has edges of its own: half a slip of them is misregistration, not change.
+    own = np.stack(np.gradient(0.5 * (current + reference.array), *[float(s) for s in spacing]))
+    variance = (
+        noise**2
+        + (slip**2) * ((edges**2).sum(axis=0) + (own**2).sum(axis=0))
+        + (number("change.timing") * largest) ** 2
+    )
+    z = difference / np.sqrt(variance)
+    limit = number("change.z")
+    up, down = (_solid((sign * z > limit) & search, reference) for sign in (1, -1))
+    weight = np.clip(np.abs(difference) / full_signal, 0, 1)
+    voxel = reference.voxel_mm3
+    return Changed(
+        up_mm3=float(weight[up].sum()) * voxel,
+        down_mm3=float(weight[down].sum()) * voxel,
+        floor_mm3=number("change.floor_mm3") * max(1.0, voxel),
+        up=up,
+        down=down,
+    )
+
+
+def percent(now: float, before: float) -> float | None:
+    """Change in percent of the earlier value; None if that was 0."""
+    return None if before == 0 else 100.0 * (now - before) / before
+
+
+def _solid(mask: Mask, grid: Volume) -> Mask:
+    """Keep 26-connected components of at least ``change.smallest_mm3``."""
+    labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+    sizes = np.bincount(labels.ravel())
+    keep = sizes >= max(number("change.smallest_voxels"), number("change.smallest_mm3") / grid.voxel_mm3)
+    keep[0] = False
+    return np.asarray(keep[labels], dtype=bool)

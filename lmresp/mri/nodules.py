@@ -1,0 +1,190 @@
+"""Nodular enhancement: compact enhancing lesions, their diameters, and whether they touch the leptomeninges."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from lmresp.mri import diameters
+from lmresp.mri.enhancement import Enhancement, smooth
+from lmresp.mri.methods import number
+from lmresp.mri.volume import Float, Mask, Matrix, Volume, resample
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Nodule:
+    """One compact enhancing lesion; positions in world mm (RAS+)."""
+
+    center_mm: npt.NDArray[np.float64]
+    long_mm: float
+    perp_mm: float
+    volume_mm3: float
+    measurable: bool
+    lm_related: bool
+    confidence: float
+    note: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Found:
+    """Nodules of a scan, largest first, and the voxels they take (on the scan's grid)."""
+
+    nodules: list[Nodule]
+    mask: Mask
+
+
+def find(enhancement: Enhancement, brain: Mask, excluded: Mask, csf: Float, quality: float) -> Found:
+    """Find nodules.
+
+    Parameters
+    ----------
+    enhancement : Enhancement
+        Map in white-matter units, and its noise.
+    brain, excluded : bool, shape of the map
+        Where to look, and where enhancement is normal.
+    csf : float32, shape of the map
+        CSF fraction before contrast.
+    quality : float
+        0 to 1: what the images allow (slice thickness, registration); multiplies every confidence.
+
+    Returns
+    -------
+    Found
+
+    Notes
+    -----
+    On a grid of about 1 mm: threshold at ``max(0.35, 6 noise)``, opening by a ball of 1.6 mm, 6-connected components; a
+    component is a nodule if its inscribed sphere is wide enough in millimetres and against the sphere of equal volume.
+    Leptomeningeal if its edge is less than 2 mm from CSF or the brain surface (Le Rhun 2019, footnote 1).
+    """
+    e = enhancement.map
+    level = max(number("nodules.threshold"), number("nodules.threshold_noise") * enhancement.noise)
+    sharp = e.like(smooth(e, number("enhancement.smooth_mm")))
+    fine = _fine_grid(e)
+    values = resample(sharp, fine, how="linear")
+    search = resample(e.like(brain & ~excluded), fine) > 0.5
+    candidate = (values > level) & search
+    ball = _ball(number("nodules.opening_mm"), fine.spacing)
+    core = ndimage.binary_opening(candidate, ball)
+    labels, count = ndimage.label(core)
+    fluid = resample(e.like(np.maximum(csf * brain, ~brain)), fine) > number("nodules.csf_fraction")
+    nodules: list[Nodule] = []
+    taken = np.zeros(candidate.shape, np.float32)
+    for n, box in enumerate(ndimage.find_objects(labels, count), start=1):
+        wide = tuple(slice(max(0, s.start - 6), s.stop + 6) for s in box)
+        part = labels[wide] == n
+        nodule = _measure(part, values[wide], fluid[wide], fine, wide, level, quality, enhancement.noise)
+        if nodule is not None:
+            nodules.append(nodule)
+            grown = ndimage.binary_dilation(part, iterations=2) & (values[wide] > level)
+            taken[wide] = np.maximum(taken[wide], grown)
+    nodules.sort(key=lambda nodule: (-nodule.long_mm * nodule.perp_mm, tuple(nodule.center_mm)))
+    return Found(nodules, resample(fine.like(taken), e) > 0.5)
+
+
+def _measure(
+    part: Mask,
+    values: Float,
+    fluid: Mask,
+    grid: Volume,
+    box: tuple[slice, ...],
+    level: float,
+    quality: float,
+    noise: float,
+) -> Nodule | None:
+    """Decide whether one component is a nodule, and measure it."""
+    voxel = grid.voxel_mm3
+    spacing = grid.spacing
+    volume = float(part.sum()) * voxel
+    if volume < number("nodules.smallest_mm3"):
+        return None
+    filled = ndimage.binary_fill_holes(part)  # a ring with a necrotic centre is one lesion
+    inner = ndimage.distance_transform_edt(np.pad(filled, 1), sampling=spacing)
+    inscribed = 2 * float(inner.max()) - float(spacing.min()) / 2
+    equivalent = float(np.cbrt(6 * volume / np.pi))
+    if inscribed < number("nodules.inscribed_mm") or inscribed / equivalent < number("nodules.compactness"):
+        return None
+    half = max(level, 0.5 * float(np.percentile(values[filled], 75)))
+    distance = ndimage.distance_transform_edt(~filled, sampling=spacing)
+    allowed = distance <= number("nodules.rim_mm")
+    found = diameters.of_lesion(values, allowed, half, spacing)
+    if found.perp_mm < number("nodules.roundness") * found.long_mm:
+        return None
+    index = np.argwhere(filled).mean(axis=0) + [s.start for s in box]
+    center = (grid.affine @ [*index, 1.0])[:3]
+    edge = distance[fluid].min() if fluid.any() else np.inf
+    limit = number("nodules.measurable_mm")
+    borderline = min(abs(found.long_mm - limit), abs(found.perp_mm - limit)) < 0.5
+    height = float(np.percentile(values[filled], 75))
+    signal = 1 - float(np.exp(-max(height / max(noise, 1e-6) - 3, 0) / 3))
+    shape = min(1.0, inscribed / equivalent / 0.75)
+    outline = (values > half) & allowed
+    return Nodule(
+        center_mm=np.asarray(center, dtype=float),
+        long_mm=found.long_mm,
+        perp_mm=found.perp_mm,
+        volume_mm3=float(outline.sum()) * voxel,
+        measurable=found.long_mm > limit and found.perp_mm > limit,
+        lm_related=bool(edge < number("nodules.leptomeningeal_mm")),
+        confidence=round(quality * signal * shape * 0.9, 3),
+        note="within 0.5 mm of the limit for a measurable nodule" if borderline else "",
+    )
+
+
+def match(
+    current: list[Nodule], reference: list[tuple[npt.NDArray[np.float64], float, float]], to_reference: Matrix
+) -> tuple[list[int | None], list[int]]:
+    """Pair nodules of this scan with those of the reference scan by the distance of their centres.
+
+    Parameters
+    ----------
+    current : list of Nodule
+        Nodules of this scan.
+    reference : list of (center_mm, long_mm, perp_mm)
+        Those of the reference scan, in its world.
+    to_reference : float64, shape (4, 4)
+        World of this scan to world of the reference scan.
+
+    Returns
+    -------
+    pairs : list of int or None
+        For each current nodule, the index of its partner, or None if it is new.
+    lost : list of int
+        Reference nodules without a partner.
+    """
+    pairs: list[int | None] = [None] * len(current)
+    distances = []
+    for n, nodule in enumerate(current):
+        moved = (to_reference @ [*nodule.center_mm, 1.0])[:3]
+        for m, (center, long_mm, _) in enumerate(reference):
+            gap = float(np.linalg.norm(moved - center))
+            if gap <= max(number("nodules.match_mm"), 0.5 * max(long_mm, nodule.long_mm)):
+                distances.append((gap, n, m))
+    free = set(range(len(reference)))
+    for _, n, m in sorted(distances):
+        if pairs[n] is None and m in free:
+            pairs[n] = m
+            free.discard(m)
+    return pairs, sorted(free)
+
+
+def _fine_grid(e: Volume) -> Volume:
+    """Return a grid of voxels no coarser than about 1 mm over the same box (the same grid if it is fine enough)."""
+    factors = np.maximum(1, np.round(e.spacing / number("nodules.grid_mm")).astype(int))
+    if factors.max() == 1:
+        return Volume(np.zeros(e.shape, np.float32), e.affine)
+    affine = e.affine.copy()
+    affine[:3, :3] = e.affine[:3, :3] / factors
+    affine[:3, 3] += affine[:3, :3] @ ((1 - factors) / 2)
+    return Volume(np.zeros(tuple(np.array(e.shape) * factors), np.float32), affine)
+
+
+def _ball(radius: float, spacing: npt.NDArray[np.float64]) -> Mask:
+    reach = [max(1, int(radius / s)) for s in spacing]
+    grid = np.meshgrid(*[np.arange(-r, r + 1) * s for r, s in zip(reach, spacing, strict=True)], indexing="ij")
+    return np.asarray(sum(axis**2 for axis in grid) <= radius**2 + 1e-6, dtype=bool)
+
+

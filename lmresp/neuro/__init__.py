@@ -1,0 +1,1 @@
+"""The neurological strand: examinations in, one status per visit out (pure)."""
