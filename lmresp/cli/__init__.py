@@ -149,9 +149,10 @@ def _demo(options: argparse.Namespace) -> int:
 
     from lmresp.simulate.demo import write_demo
 
-    if not options.quiet:
-        print(f"Making the demo study in {options.study} (phantom scans with known truth; about half a minute)")
-    write_demo(options.study, options.cores or os.cpu_count() or 1)
+    if not (options.study / "study.yaml").is_file():
+        if not options.quiet:
+            print(f"Making the demo study in {options.study} (phantom scans with known truth)", flush=True)
+        write_demo(options.study, options.cores or os.cpu_count() or 1)
     return _run_all(options)
 
 

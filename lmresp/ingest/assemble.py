@@ -15,6 +15,9 @@ from lmresp.ingest.dicom import read_dataset
 from lmresp.ingest.header import limit
 from lmresp.ingest.unreadable import UnreadableSeries
 
+Frame = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+"""Pixels, position, direction cosines and pixel size of one slice."""
+
 
 def assemble(paths: Sequence[Path]) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Assemble one volume from the files of one series.
@@ -39,40 +42,25 @@ def assemble(paths: Sequence[Path]) -> tuple[NDArray[Any], NDArray[np.float64]]:
     -----
     Geometry after DICOM PS3.3 C.7.6.2.1.1 (equation C.7.6.2.1-1), with the x and y axes turned from LPS to RAS.
     """
-    slices: list[tuple[float, NDArray[np.float64], NDArray[Any]]] = []
-    shape, orientation, spacing = (0, 0), np.zeros(6), np.zeros(2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for path in paths:
-            # A damaged file can raise nearly anything while it is decoded; all of it means "unreadable".
-            try:
-                frames = _frames(read_dataset(path, pixels=True))
-            except UnreadableSeries:
-                raise
-            except Exception as error:
-                raise UnreadableSeries(
-                    f"the image data of {path.name} cannot be decoded ({type(error).__name__})"
-                ) from None
-            for pixels, position, direction, size in frames:
-                if not slices:
-                    shape, orientation, spacing = pixels.shape, direction, size
-                same = np.abs(direction - orientation).max() <= 10 * limit("geometry", "same_angle_tolerance")
-                if pixels.shape != shape or not same or np.abs(size - spacing).max() > 0.01:
-                    raise UnreadableSeries("slices differ in size or orientation")
-                normal = np.cross(orientation[:3], orientation[3:])
-                slices.append((float(position @ normal), position, pixels))
-    slices.sort(key=lambda one: one[0])
-    if len(slices) < 2:
-        raise UnreadableSeries(f"{len(slices)} slice is no volume")
-    steps = np.diff([one[0] for one in slices])
-    step = float(np.median(steps))
-    if steps.min() < 0.01:
-        raise UnreadableSeries("several images at one slice position")
-    if steps.max() > limit("geometry", "gap_factor") * step:
-        missing = sum(round(s / step) - 1 for s in steps if s > limit("geometry", "gap_factor") * step)
-        raise UnreadableSeries(f"{missing} of {len(slices) + missing} slices are missing")
-    if np.abs(steps - step).max() > limit("geometry", "step_tolerance") * step:
-        raise UnreadableSeries("slices are not evenly spaced")
+    frames: list[Frame] = []
+    for path in paths:
+        # A damaged file can raise nearly anything while it is decoded; all of it means "unreadable".
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                frames += _frames(read_dataset(path, pixels=True))
+        except UnreadableSeries:
+            raise
+        except Exception as error:
+            raise UnreadableSeries(f"the pixels of {path.name} cannot be decoded ({type(error).__name__})") from None
+    shape, orientation, spacing = frames[0][0].shape, frames[0][2], frames[0][3]
+    for pixels, _, direction, size in frames:
+        same = np.abs(direction - orientation).max() <= 10 * limit("geometry", "same_angle_tolerance")
+        if pixels.shape != shape or not same or np.abs(size - spacing).max() > 0.01:
+            raise UnreadableSeries("slices differ in size or orientation")
+    normal = np.cross(orientation[:3], orientation[3:])
+    slices = sorted(((float(f[1] @ normal), f[1], f[0]) for f in frames), key=lambda one: one[0])
+    _check_spacing([one[0] for one in slices])
     first, last = slices[0][1], slices[-1][1]
     affine = np.eye(4)
     affine[:3, 0] = orientation[:3] * spacing[1]
@@ -82,7 +70,20 @@ def assemble(paths: Sequence[Path]) -> tuple[NDArray[Any], NDArray[np.float64]]:
     return np.stack([one[2].T for one in slices], axis=-1), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
 
-Frame = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+def _check_spacing(locations: list[float]) -> None:
+    """Refuse a stack whose slices (sorted distances along the normal, mm) repeat, are missing or uneven."""
+    if len(locations) < 2:
+        raise UnreadableSeries(f"{len(locations)} slice is no volume")
+    steps = np.diff(locations)
+    step = float(np.median(steps))
+    if steps.min() < 0.01:
+        raise UnreadableSeries("several images at one slice position")
+    gaps = [s for s in steps if s > limit("geometry", "gap_factor") * step]
+    if gaps:
+        missing = sum(round(s / step) - 1 for s in gaps)
+        raise UnreadableSeries(f"{missing} of {len(locations) + missing} slices are missing")
+    if np.abs(steps - step).max() > limit("geometry", "step_tolerance") * step:
+        raise UnreadableSeries("slices are not evenly spaced")
 
 
 def _frames(ds: Dataset) -> list[Frame]:
@@ -91,6 +92,8 @@ def _frames(ds: Dataset) -> list[Frame]:
         raise UnreadableSeries("the header claims more voxels than the limit")
     if "TransferSyntaxUID" not in ds.file_meta:
         raise UnreadableSeries("the header does not say how the pixels are encoded")
+    if "ImagePositionPatient" not in ds and "PerFrameFunctionalGroupsSequence" not in ds:
+        raise UnreadableSeries("slice positions are not in the header")
     pixels = np.asarray(ds.pixel_array)
     groups = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
     shared = (list(ds.get("SharedFunctionalGroupsSequence") or []) or [Dataset()])[0]

@@ -9,6 +9,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from lmresp import terms
 from lmresp.ingest.header import limit, valid_date
@@ -100,7 +101,8 @@ class ScansTable:
     """The rows of ``scans.csv``: what the coordinator says of files, folders and patterns under ``mri/``.
 
     Columns: ``path`` (a file, a folder or a pattern with ``*``, under ``mri/``; ``*`` also crosses folders),
-    ``subject_id``, ``visit``, ``scan_dtc``, ``sequence``, ``body_part``, ``use`` (Y/N). Each may be empty. A file goes before a pattern, a pattern before a folder, a deeper folder before a higher one.
+    ``subject_id``, ``visit``, ``scan_dtc``, ``sequence``, ``body_part``, ``use`` (Y/N). Each may be empty.
+    A file goes before a pattern, a pattern before a folder, a deeper folder before a higher one.
 
     Parameters
     ----------
@@ -120,7 +122,7 @@ class ScansTable:
         self.queries: list[Query] = []
         self._exact: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
         self._globs: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
-        self._rows: dict[str, Mapping[str, str]] = {}
+        self._rows: dict[str, dict[str, Any]] = {}
         self._matched: set[str] = set()
         allowed = {
             "subject_id": set(subjects),
@@ -131,7 +133,11 @@ class ScansTable:
         for place, row in enumerate(rows, start=2):
             number = row.get("_row", "") or str(place)
             path = cell(row, "path").replace("\\", "/").removeprefix("./").removeprefix("mri/").strip("/")
-            where = {"file": row.get("_file", "scans.csv"), "sheet": row.get("_sheet", ""), "row": number}
+            where: dict[str, Any] = {
+                "file": row.get("_file", "scans.csv"),
+                "sheet": row.get("_sheet", ""),
+                "row": number,
+            }
             if not path or ".." in path.split("/"):
                 value = cell(row, "path")
                 self.queries.append(make("SC020", **where, column="path", value=value, allowed="a path under mri/"))
@@ -164,7 +170,8 @@ class ScansTable:
                 same_place = before is not None and any(c == column and r == before[1] for c, _, r in source)
                 if before is not None and same_place and before[0] != value:
                     two = {"column": column, "value": value, "allowed": f"{before[0]} (row {before[1]})"}
-                    self.queries.append(make("SC022", **{**self._rows[row], **two}))
+                    where = self._rows[row] | two
+                    self.queries.append(make("SC022", **where))
                     continue
                 cells[column] = (value, row)
         return Override(cells)

@@ -80,31 +80,15 @@ def _dcm2niix(paths: Sequence[Path]) -> tuple[NDArray[Any] | None, NDArray[Any],
         out.mkdir()
         for number, path in enumerate(paths):  # neutral names, and nothing but this series
             (source / f"{number:06d}.dcm").symlink_to(path.resolve())
-        # -g i: no defaults file of the user; -p n: the rescaled values of the standard, also for Philips; -b n: no sidecar
-        options = [
-            "-g",
-            "i",
-            "-b",
-            "n",
-            "-ba",
-            "y",
-            "-z",
-            "n",
-            "-p",
-            "n",
-            "-x",
-            "n",
-            "-m",
-            "n",
-            "-f",
-            "s",
-            "-o",
-            str(out),
-            str(source),
-        ]
+        # No defaults file of the user (-g i), no sidecar (-b n), no cropping (-x n), no merging (-m n), and the
+        # rescaled values of the standard also for Philips (-p n), so that both ways of reading agree.
+        options = ["-g", "i", "-b", "n", "-ba", "y", "-z", "n", "-p", "n", "-x", "n", "-m", "n", "-f", "s"]
         try:
-            done = subprocess.run(
-                [dcm2niix.bin, *options], capture_output=True, check=False, timeout=limit("limits", "convert_seconds")
+            done = subprocess.run(  # noqa: S603  # a fixed program on paths of our own making
+                [dcm2niix.bin, *options, "-o", str(out), str(source)],
+                capture_output=True,
+                check=False,
+                timeout=limit("limits", "convert_seconds"),
             )
         except subprocess.TimeoutExpired:
             return None, nothing, "it took too long"
@@ -124,8 +108,8 @@ def _read_nifti(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     """Voxels and affine of a NIfTI file."""
     # Damaged files raise many kinds of error in the reader; all of them mean "unreadable".
     try:
-        image = nib.load(path)
-        shape, affine = tuple(int(n) for n in image.shape), np.asarray(image.affine, dtype=float)
+        image: Any = nib.load(path)
+        shape, affine = tuple(int(n) for n in image.shape), np.array(image.affine, dtype=np.float64)
     except Exception as error:
         raise UnreadableSeries(f"damaged header ({type(error).__name__})") from None
     problem = header_problem(shape, affine)
@@ -161,7 +145,10 @@ def _canonical(data: NDArray[Any], affine: NDArray[Any], notes: list[str]) -> tu
     skew = affine[:3, :3] / np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     if np.abs(skew.T @ skew - np.eye(3)).max() > 0.01:
         notes = [*notes, "the axes of the image are not at right angles"]
-    image = nib.as_closest_canonical(nib.Nifti1Image(kept, affine))
-    clean = nib.Nifti1Image(np.ascontiguousarray(image.dataobj), image.affine)  # a fresh header: no text, no extensions
-    clean.header.set_xyzt_units("mm")
+    nibabel: Any = nib  # which has no types
+    image = nibabel.as_closest_canonical(nibabel.Nifti1Image(kept, affine))
+    clean: nib.Nifti1Image = nibabel.Nifti1Image(
+        np.ascontiguousarray(image.dataobj), image.affine
+    )  # a fresh header: no text, no extensions
+    nibabel.Nifti1Header.set_xyzt_units(clean.header, "mm")
     return clean, notes

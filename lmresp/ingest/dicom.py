@@ -178,6 +178,7 @@ def _image_facts(ds: Dataset) -> dict[str, Any]:
         "diffusion": b_value or _text(ds, "AcquisitionContrast").upper() == "DIFFUSION",
         "echo_number": _integer(ds, "EchoNumbers"),
         "instance": _integer(ds, "InstanceNumber"),
+        "announced": _integer(ds, "ImagesInAcquisition") or _philips_slices(ds),
         "locations": _locations(ds, frames, orientation),
         "frames": max(len(frames), _integer(ds, "NumberOfFrames"), 1),
     }
@@ -200,6 +201,14 @@ def _locations(ds: Dataset, frames: list[Dataset], orientation: list[float]) -> 
             return ()
         out.append(round(float(np.dot(normal, np.array(values, dtype=float))), 3))
     return tuple(out)
+
+
+def _philips_slices(ds: Dataset) -> int:
+    """Return the number of slices from Philips' private block (2001,xx18); 0 when it is not there."""
+    try:
+        return int(ds.private_block(0x2001, "Philips Imaging DD 001")[0x18].value)
+    except (KeyError, TypeError, ValueError):
+        return 0
 
 
 def _scanning(ds: Dataset, places: list[Dataset]) -> tuple[str, ...]:

@@ -17,8 +17,10 @@ from lmresp.store import sha256_text
 class Header:
     """Facts of one DICOM or NIfTI file; no name, identifier, free text or clear UID.
 
-    Lengths are mm, times ms. ``locations`` holds one distance along the slice normal per frame. ``words`` holds labels
-    of ``series_rules.yaml``, never text. ``subject`` is a ``subject_id`` of the study that the PatientID equals, or empty.
+    Lengths are mm, times ms. ``locations`` holds one distance along the slice normal per frame;
+    ``announced`` is how many images the header says the series has (0: not said). ``words`` holds labels
+    of ``series_rules.yaml``, never text. ``subject`` is the ``subject_id`` of the study that the PatientID equals, or
+    empty.
     """
 
     source: str
@@ -52,6 +54,7 @@ class Header:
     rows: int = 0
     columns: int = 0
     frames: int = 1
+    announced: int = 0
     step_mm: float | None = None
     volumes: int = 1
     locations: tuple[float, ...] = ()
@@ -68,7 +71,8 @@ class Header:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Header:
         """Rebuild a header from :meth:`as_json`."""
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in value.items()})
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
+        return cls(**fields)
 
 
 @cache

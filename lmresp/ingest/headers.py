@@ -108,21 +108,27 @@ def _walk(root: Path) -> Iterator[tuple[str, Path, str]]:
         deeper: list[str] = []
         for entry in entries:
             relative = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.name.startswith("."):
+            problem = _refused(entry, relative, base)
+            if entry.name.startswith(".") or (entry.name in SKIPPED_FOLDERS and entry.is_dir(follow_symlinks=False)):
                 continue
-            path = Path(entry.path)
-            if _printable(relative) != relative:
-                yield relative, path, "the file name is not valid text"
-            elif entry.is_symlink() and not path.resolve().is_relative_to(base):
-                yield relative, path, "a link that leads out of the folder mri"
-            elif entry.is_symlink() and path.is_dir():
-                yield relative, path, "a link to a folder"
+            if problem:
+                yield relative, Path(entry.path), problem
             elif entry.is_dir(follow_symlinks=False):
-                if entry.name not in SKIPPED_FOLDERS:
-                    deeper.append(relative)
-            elif path.is_file():
-                yield relative, path, ""
+                deeper.append(relative)
+            elif entry.is_file():
+                yield relative, Path(entry.path), ""
         stack.extend(reversed(deeper))
+
+
+def _refused(entry: os.DirEntry[str], relative: str, base: Path) -> str:
+    """Reason why a file or folder is not read; empty when it is."""
+    if _printable(relative) != relative:
+        return "the file name is not valid text"
+    if not entry.is_symlink():
+        return ""
+    if not Path(entry.path).resolve().is_relative_to(base):
+        return "a link that leads out of the folder mri"
+    return "a link to a folder" if entry.is_dir() else ""
 
 
 def _printable(name: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from lmresp import queries as lmresp_queries
 from lmresp import store, terms
-from lmresp.ingest import assign, scan_checks, nifti
-from lmresp.ingest.header import Header, rules
+from lmresp.ingest import assign, nifti, scan_checks
+from lmresp.ingest.header import Header, limit, rules
 from lmresp.ingest.headers import File, read_files
 from lmresp.ingest.roles import choose_roles
 from lmresp.ingest.series import Class, classify, settle_contrast
@@ -75,8 +75,8 @@ def build_index(study: StudyFolder, tables: Mapping[str, Sequence[Mapping[str, s
     only when its content changed, and removes the records of scans that are gone. Only headers are read; files that
     did not change since the last run are not opened.
 
-    A file's subject is told by ``scans.csv``, else a folder name, else the PatientID; its visit by ``scans.csv``, else a
-    ``ses-`` label or folder name, else the date within the visits' windows.
+    A file's subject is told by ``scans.csv``, else a folder name, else the PatientID; its visit by ``scans.csv``, else
+    a ``ses-`` label or folder name, else the date within the visits' windows.
     """
     subjects = assign.subjects_of(tables)
     by_id = {s.casefold(): s for s in subjects}
@@ -197,7 +197,7 @@ def _visit(
     """Find the visit of one file."""
     given_date = override.value("scan_dtc")
     date, source = (given_date, f"scans.csv row {override.row('scan_dtc')}") if given_date else (date, source)
-    where = {"subject_id": subject, "file": _place_of(file)}
+    where: dict[str, Any] = {"subject_id": subject, "file": _place_of(file)}
     if override.value("visit"):
         visit = next((v for v in visits if override.value("visit") in (v.visit, v.visit_num)), None)
         if visit is None:
@@ -311,6 +311,9 @@ def _series(
         sequence = terms.Sequence.OTHER
     reason = f"scans.csv row {said['sequence'][1]}" if "sequence" in said else one.reason
     left_out = sorted({o.row("use") for o in overrides if o.value("use") == "N"})
+    cover = limit("geometry", "min_brain_extent_mm")
+    if one.body_part is terms.BodyPart.BRAIN and not stack.problem and stack.extents and min(stack.extents) < cover:
+        stack = dataclasses.replace(stack, problem=f"it covers only {min(stack.extents):g} mm of the head")
     if stack.problem or left_out:
         reason += f"; not used: {stack.problem or 'scans.csv row ' + ', '.join(left_out)}"
     entry = {
@@ -332,7 +335,7 @@ def _series(
 
 
 def _set_references(records: list[dict[str, Any]]) -> None:
-    """Set the reference of every scan: the subject's earliest visit (by number) with a T1, after contrast if there is one."""
+    """Set the reference of every scan: the subject's earliest visit with a T1, one after contrast if there is any."""
     by_subject: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         by_subject[record["subject_id"]].append(record)

@@ -12,17 +12,27 @@ import io
 import json
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
 from lmresp.ingest.header import Header, labels, limit, rules, valid_date
-from lmresp.terms import BodyPart
 
 SUFFIXES = (".nii", ".nii.gz")
 NO_AGENT_LABELS = {"none", "no", "pre", "without", "nativ", "native"}
+SIDECAR_NUMBERS = {  # BIDS field: our field, factor (BIDS gives times in seconds)
+    "EchoTime": ("echo_time_ms", 1000.0),
+    "RepetitionTime": ("repetition_time_ms", 1000.0),
+    "InversionTime": ("inversion_time_ms", 1000.0),
+    "FlipAngle": ("flip_angle_deg", 1.0),
+    "MagneticFieldStrength": ("field_strength_t", 1.0),
+    "SliceThickness": ("slice_thickness_mm", 1.0),
+}
+SIDECAR_TEXTS = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
 MAX_SIDECAR_BYTES = 4_000_000  # a sidecar of more than 4 MB is no sidecar
 
 
@@ -48,7 +58,7 @@ def entities(path: str) -> dict[str, str]:
     pairs = [part.split("-", 1) for part in parts[:-1]]
     if not pairs or pairs[0][0] != "sub" or any(len(pair) != 2 for pair in pairs) or "-" in parts[-1]:
         return {}
-    return {key: value for key, value in pairs} | {"suffix": parts[-1]}
+    return {pair[0]: pair[1] for pair in pairs} | {"suffix": parts[-1]}
 
 
 def read_header(path: Path, relative: str) -> Header:
@@ -70,9 +80,8 @@ def read_header(path: Path, relative: str) -> Header:
     """
     # Damaged files raise many kinds of error in the reader; all of them mean "unreadable".
     try:
-        image = nib.load(path)
-        shape = tuple(int(n) for n in image.shape)
-        affine = np.asarray(image.affine, dtype=float)
+        image: Any = nib.load(path)
+        shape, affine = tuple(int(n) for n in image.shape), np.array(image.affine, dtype=np.float64)
     except Exception as error:
         return Header(source="nifti", kind="unreadable", problem=f"damaged header ({type(error).__name__})")
     problem = header_problem(shape, affine)
@@ -101,7 +110,7 @@ def read_header(path: Path, relative: str) -> Header:
     )
 
 
-def header_problem(shape: tuple[int, ...], affine: np.ndarray[Any, Any]) -> str:
+def header_problem(shape: tuple[int, ...], affine: NDArray[np.float64]) -> str:
     """Reason why an image with this shape and affine cannot be a volume; empty when it can.
 
     Parameters
@@ -145,43 +154,38 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         return {"problem": f"the sidecar cannot be read ({type(error).__name__})"}
     if not isinstance(given, dict):
         return {"problem": "the sidecar is not a mapping"}
-    out: dict[str, Any] = {}
-    for name, field, factor in (
-        ("EchoTime", "echo_time_ms", 1000.0),
-        ("RepetitionTime", "repetition_time_ms", 1000.0),
-        ("InversionTime", "inversion_time_ms", 1000.0),
-        ("FlipAngle", "flip_angle_deg", 1.0),
-        ("MagneticFieldStrength", "field_strength_t", 1.0),
-        ("SliceThickness", "slice_thickness_mm", 1.0),
-    ):
-        value = given.get(name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
-            out[field] = round(value * factor, 6)
-    if given.get("MRAcquisitionType") in ("2D", "3D"):
-        out["acquisition"] = given["MRAcquisitionType"]
-    codes = re.split(r"[_\\, ]+", str(given.get("ScanningSequence", "")))
-    out["scanning"] = tuple(sorted({c for c in codes if c in {"SE", "IR", "GR", "EP", "RM"}}))
+    date, time = _sidecar_moment(given)
+    numbers = {
+        field: round(value * factor, 6)
+        for name, (field, factor) in SIDECAR_NUMBERS.items()
+        if isinstance(value := given.get(name), int | float) and math.isfinite(value) and value > 0
+    }
+    codes = set(re.split(r"[_\\\\, ]+", str(given.get("ScanningSequence", ""))))
     agent = given.get("ContrastBolusIngredient", given.get("ContrastBolusAgent"))
-    if isinstance(agent, str) and agent.strip():
-        out["agent"] = "no" if re.search(rules()["no_agent"]["pattern"], agent.lower()) else "yes"
+    denied = isinstance(agent, str) and re.search(rules()["no_agent"]["pattern"], agent.lower())
     examined = re.sub(r"[^A-Z]", "", str(given.get("BodyPartExamined", given.get("BodyPart", ""))).upper())
-    if examined in rules()["body_part_examined"]:
-        out["body_part"] = str(BodyPart(rules()["body_part_examined"][examined]))
-    text = " / ".join(
-        str(given.get(name, "")) for name in ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
-    )
-    out["words"] = labels(text)
-    for name in ("AcquisitionDateTime", "AcquisitionDate", "StudyDate"):
-        date = valid_date(str(given.get(name, ""))[:10].split("T")[0])
-        if date:
-            out["date"] = date
-            break
+    text = " / ".join(str(given.get(name, "")) for name in SIDECAR_TEXTS)
+    found = {
+        **numbers,
+        "acquisition": given.get("MRAcquisitionType") if given.get("MRAcquisitionType") in ("2D", "3D") else "",
+        "scanning": sorted(codes & {"SE", "IR", "GR", "EP", "RM"}),
+        "agent": "" if not isinstance(agent, str) or not agent.strip() else "no" if denied else "yes",
+        "body_part": rules()["body_part_examined"].get(examined, ""),
+        "words": list(labels(text)),
+        "date": date,
+        "time": time,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _sidecar_moment(given: Mapping[str, Any]) -> tuple[str, str]:
+    """Date and time of acquisition; each empty when not given."""
+    texts = [str(given.get(name, "")) for name in ("AcquisitionDateTime", "AcquisitionDate", "StudyDate")]
+    date = next((d for d in (valid_date(text[:10].split("T")[0]) for text in texts) if d), "")
     clock = re.match(
-        r"(?:.*T)?(\d{2}):?(\d{2}):?(\d{2})", str(given.get("AcquisitionTime", given.get("AcquisitionDateTime", "")))
+        r"(?:.*T)?(\d{2}):?(\d{2}):?(\d{2})", str(given.get("AcquisitionTime") or texts[0].partition("T")[2])
     )
-    if clock:
-        out["time"] = "".join(clock.groups())
-    return out
+    return date, "".join(clock.groups()) if clock else ""
 
 
 def with_sidecar(header: Header, sidecar: dict[str, Any]) -> Header:

@@ -43,13 +43,18 @@ def skipped(files: Sequence[File]) -> list[Query]:
 
 def series(entry: Mapping[str, Any], stack: Stack, one: Class, whose: tuple[str, str]) -> list[Query]:
     """Problems of one series."""
-    where = {"subject_id": whose[0], "visit": whose[1], "file": stack.files[0]}
+    where: dict[str, Any] = {"subject_id": whose[0], "visit": whose[1], "file": stack.files[0]}
     out: list[Query] = []
     measured = entry["sequence"] not in (terms.Sequence.OTHER.value, terms.Sequence.DWI.value)
     if stack.missing and measured:
         out.append(make("SC008", **where, value=stack.problem))
     elif stack.problem and measured and stack.header.kind == "image":
         out.append(make("SC009", **where, value=stack.problem))
+    head = limit("geometry", "head_extent_mm")
+    cut = stack.extents is not None and any(e < low for e, low in zip(stack.extents, head, strict=True))
+    if entry["use"] and entry["body_part"] == terms.BodyPart.BRAIN.value and cut:
+        size = " x ".join(f"{e:g}" for e in stack.extents or ())
+        out.append(make("SC035", **where, value=f"{size} mm"))
     if stack.repeated:
         out.append(make("SC034", **where, value=f"{stack.repeated} files"))
     if not entry["overruled"] and "contradict" in one.reason:
@@ -63,7 +68,11 @@ def series(entry: Mapping[str, Any], stack: Stack, one: Class, whose: tuple[str,
 
 def scan(record: Mapping[str, Any], visit: assign.Visit, data_cut: str) -> list[Query]:
     """Problems of one scan as a whole."""
-    where = {"subject_id": record["subject_id"], "visit": record["visit"], "file": record["series"][0]["files"][0]}
+    where: dict[str, Any] = {
+        "subject_id": record["subject_id"],
+        "visit": record["visit"],
+        "file": record["series"][0]["files"][0],
+    }
     entries = record["series"]
     roles = choose_roles(entries)
     out: list[Query] = []
@@ -82,22 +91,29 @@ def scan(record: Mapping[str, Any], visit: assign.Visit, data_cut: str) -> list[
             out.append(
                 make("SC017", **where, value=listed, role=role, chosen=roles[role].series, reason=roles[role].reason)
             )
-    slack = limit("limits", "slice_tolerance_mm")
-    chosen = {r.series for name, r in roles.items() if name in ("post", "pre")}
+    chosen = {role.series for name, role in roles.items() if name in ("post", "pre")}
+    return [*out, *_thick_slices(entries, chosen, where), *_dates(record["scan_date"], visit, data_cut, where)]
+
+
+def _thick_slices(entries: Sequence[Mapping[str, Any]], chosen: set[str], where: Mapping[str, Any]) -> list[Query]:
+    """T1 series with thicker slices than the protocol asks for."""
+    slack, brain, cord = (limit("limits", n) for n in ("slice_tolerance_mm", "brain_slice_mm", "spine_slice_mm"))
+    out = []
     for one in entries:
         thickness = one["facts"].get("slice_thickness_mm")
         if thickness is None or not one["use"]:
             continue
-        brain, cord = limit("limits", "brain_slice_mm"), limit("limits", "spine_slice_mm")
+        cell: dict[str, Any] = {"column": one["series"], "value": f"{thickness:g} mm"}
         if one["series"] in chosen and thickness > brain + slack:
-            out.append(
-                make("SC015", **where, column=one["series"], value=f"{thickness:g} mm", allowed=f"at most {brain:g} mm")
-            )
-        if one["body_part"] in SPINE and one["sequence"] in {s.value for s in T1} and thickness > cord + slack:
-            out.append(
-                make("SC016", **where, column=one["series"], value=f"{thickness:g} mm", allowed=f"at most {cord:g} mm")
-            )
-    date = record["scan_date"]
+            out.append(make("SC015", **where, **cell, allowed=f"at most {brain:g} mm"))
+        if one["body_part"] in SPINE and one["sequence"] in T1 and thickness > cord + slack:
+            out.append(make("SC016", **where, **cell, allowed=f"at most {cord:g} mm"))
+    return out
+
+
+def _dates(date: str, visit: assign.Visit, data_cut: str, where: Mapping[str, Any]) -> list[Query]:
+    """A date after the data cut, or outside the visit's window."""
+    out = []
     if date and data_cut and date > data_cut[:10]:
         out.append(make("SC019", **where, value=date, allowed=f"up to {data_cut[:10]}"))
     if date and visit.start:

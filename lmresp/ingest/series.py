@@ -63,27 +63,11 @@ def classify(header: Header, extents: tuple[float, float, float] | None = None) 
 def _weighting(header: Header) -> tuple[str, str, float]:
     """T1, T2, FLAIR, DWI or OTHER, with reason and confidence."""
     sure = rules()["confidence"]
-    image_type, words = set(header.image_type), set(header.words)
-    table = rules()["image_type"]
-    for name, label in (
-        ("localizer", "a localizer"),
-        ("computed", "computed from other images"),
-        ("mosaic", "a mosaic"),
-    ):
-        if image_type & set(table[name]):
-            return "OTHER", f"ImageType says {label}", sure["physics"]
-    if image_type & set(table["not_magnitude"]) and "M" not in image_type:
-        return "OTHER", "ImageType says phase, real or imaginary part", sure["physics"]
-    if header.diffusion:
-        return "DWI", "the header gives a diffusion weighting", sure["physics_and_words"]
-    for label, kind in (
-        ("localizer", "OTHER"), ("derived", "OTHER"), ("perfusion", "OTHER"), ("vessels", "OTHER"), ("diffusion", "DWI"),
-    ):  # fmt: skip
-        if label in words:
-            return kind, f"the description says {label} ({rules()['words'][label]['reason']})", sure["words"]
-    by_words = _by_words(words)
+    excluded = _excluded(header)
+    if excluded:
+        return excluded
+    by_words, (by_timing, timing) = _by_words(set(header.words)), _by_timing(header)
     by_name = str(rules()["bids_suffix"].get(header.suffix, ""))
-    by_timing, timing = _by_timing(header)
     if by_name:
         if by_timing and by_timing != by_name:
             return "OTHER", f"BIDS suffix {header.suffix} but {timing}: they contradict each other", sure["conflict"]
@@ -98,11 +82,31 @@ def _weighting(header: Header) -> tuple[str, str, float]:
         return "OTHER", f"{timing}, but the description says {by_words}: they contradict each other", sure["conflict"]
     if by_timing:
         return by_timing, timing, sure["physics"]
-    if by_words and not header.echo_time_ms:
-        return by_words, f"the description says {by_words}; no echo time in the header", sure["words"]
     if by_words:
         return by_words, f"the description says {by_words}; the timing does not tell", sure["words"]
     return "OTHER", "neither timing nor description tells the weighting", sure["conflict"]
+
+
+def _excluded(header: Header) -> tuple[str, str, float] | None:
+    """Localizers, computed images, diffusion and the like, which no timing makes T1, T2 or FLAIR."""
+    sure = rules()["confidence"]
+    image_type, table = set(header.image_type), rules()["image_type"]
+    for name, what in (
+        ("localizer", "a localizer"),
+        ("computed", "computed from other images"),
+        ("mosaic", "a mosaic"),
+    ):
+        if image_type & set(table[name]):
+            return "OTHER", f"ImageType says {what}", sure["physics"]
+    if image_type & set(table["not_magnitude"]) and "M" not in image_type:
+        return "OTHER", "ImageType says phase, real or imaginary part", sure["physics"]
+    if header.diffusion:
+        return "DWI", "the header gives a diffusion weighting", sure["physics_and_words"]
+    for label in ("localizer", "derived", "perfusion", "vessels", "diffusion"):
+        if label in header.words:
+            kind = "DWI" if label == "diffusion" else "OTHER"
+            return kind, f"the description says {label} ({rules()['words'][label]['reason']})", sure["words"]
+    return None
 
 
 def _by_words(words: set[str]) -> str:
@@ -112,41 +116,31 @@ def _by_words(words: set[str]) -> str:
         return "FLAIR"
     if "other_contrast" in words:
         return "OTHER"
-    found = {"T1"} & {"T1" if "t1" in words else ""} | {"T2"} & {"T2" if "t2" in words else ""}
-    return found.pop() if len(found) == 1 else ""
+    return {(True, False): "T1", (False, True): "T2"}.get(("t1" in words, "t2" in words), "")
 
 
 def _by_timing(header: Header) -> tuple[str, str]:
-    """Weighting by echo, repetition and inversion time; empty when they do not tell."""
+    """Weighting by the rules ``timing``, with the reason; empty when they do not tell.
 
-    def at(name: str) -> float:
-        return float(limit("weighting", name))
+    Where ScanningSequence is missing, both spin and gradient echo are tried; only what both agree on is told.
+    """
+    codes = set(header.scanning)
+    families = ["EP"] if "EP" in codes else ["SE"] if "SE" in codes else ["GR"] if "GR" in codes else ["SE", "GR"]
+    found = [_first_rule(header, family) for family in families]
+    if len({kind for kind, _ in found}) > 1:
+        return "", ""
+    return found[0]
 
-    te, tr, ti = header.echo_time_ms, header.repetition_time_ms, header.inversion_time_ms
-    if "EP" in header.scanning:
-        return "OTHER", "echo-planar imaging"
-    if te is None or tr is None:
-        return "", ""
-    seen = f"TE {te:g} ms, TR {tr:g} ms" + (f", TI {ti:g} ms" if ti else "")
-    gradient = "GR" in header.scanning and "SE" not in header.scanning
-    if ti is not None and ti <= at("stir_ti_max") and not gradient:
-        return "OTHER", f"short inversion time ({seen})"
-    if ti is not None and at("t1_ti_min") <= ti <= at("t1_ti_max") and te <= at("t1_te_max"):
-        return "T1", f"inversion prepared with a short echo ({seen})"
-    if ti is not None and at("flair_ti_min") <= ti <= at("flair_ti_max") and te >= at("t2_te_min"):
-        return "FLAIR", f"CSF-nulling inversion with a long echo ({seen})"
-    if gradient:
-        if te > at("t2star_te_min"):
-            return "OTHER", f"gradient echo with a long echo ({seen})"
-        if te <= at("t1_gre_te_max") and (tr <= at("t1_gre_tr_max") or "MP" in header.variant):
-            return "T1", f"gradient echo with short TE and TR ({seen})"
-        return "", ""
-    if te <= at("t1_te_max") and tr <= at("t1_se_tr_max"):
-        return "T1", f"short TE and TR ({seen})"
-    if te >= at("t2_te_min") and tr >= at("t2_tr_min"):
-        return "T2", f"long TE and TR ({seen})"
-    if te <= at("t1_te_max") and tr >= at("t2_tr_min") and "IR" not in header.scanning:
-        return "OTHER", f"proton density: short TE, long TR ({seen})"
+
+def _first_rule(header: Header, family: str) -> tuple[str, str]:
+    times = {"te": header.echo_time_ms, "tr": header.repetition_time_ms, "ti": header.inversion_time_ms}
+    for rule in rules()["timing"]:
+        ranges = {name: rule[name] for name in times if name in rule}
+        fits = all((v := times[n]) is not None and low <= v <= high for n, (low, high) in ranges.items())
+        coded = rule.get("variant", "") in ("", *header.variant) and rule.get("without") not in header.scanning
+        if family in rule["family"] and fits and coded:
+            seen = ", ".join(f"{name.upper()} {value:g} ms" for name, value in times.items() if value is not None)
+            return rule["gives"], f"{rule['reason']} [{seen}]" if ranges else rule["reason"]
     return "", ""
 
 

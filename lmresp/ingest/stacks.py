@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from statistics import median
 from typing import Any
@@ -59,12 +59,12 @@ class Stack:
         }
 
 
-def build_stacks(files: Iterable[File]) -> list[Stack]:
+def build_stacks(files: Sequence[File]) -> list[Stack]:
     """Group image files into stacks.
 
     Parameters
     ----------
-    files : iterable of File
+    files : sequence of File
         Image files of one scan with a header.
 
     Returns
@@ -77,7 +77,10 @@ def build_stacks(files: Iterable[File]) -> list[Stack]:
     groups: dict[tuple[Any, ...], list[File]] = defaultdict(list)
     for file in sorted(files, key=lambda f: f.path):
         groups[_key(file)].append(file)
-    stacks = [_nifti(g[0]) if g[0].kind == "nifti" else _dicom(g) for g in groups.values()]
+    totals: Counter[str] = Counter()
+    for (series, _), frames in {(h.series, h.sop or f.path): h.frames for f in files if (h := f.header)}.items():
+        totals[series] += frames
+    stacks = [_nifti(g[0]) if g[0].kind == "nifti" else _dicom(g, totals) for g in groups.values()]
     return sorted(stacks, key=lambda s: (s.header.date, s.header.time, s.files[0]))
 
 
@@ -99,7 +102,7 @@ def _nifti(file: File) -> Stack:
     return _checked(Stack((file.path,), file.digest, h, h.frames, h.step_mm, h.volumes, 0, problem, None))
 
 
-def _dicom(group: list[File]) -> Stack:
+def _dicom(group: list[File], totals: Mapping[str, int]) -> Stack:
     seen: dict[str, File] = {}
     for number, file in enumerate(group):
         seen.setdefault(file.header.sop if file.header and file.header.sop else f"#{number}", file)
@@ -121,8 +124,12 @@ def _dicom(group: list[File]) -> Stack:
     missing = sum(round(s / step) - 1 for s in steps if s > limit("geometry", "gap_factor") * step) if step else 0
     uneven = bool(step) and any(abs(s - step) > limit("geometry", "step_tolerance") * step for s in steps)  # type: ignore[operator]
     volumes = max(counts)
+    absent = header.announced - totals[header.series] if header.series else 0
     if missing:
         problem = f"{missing} of {len(places) + missing} slices are missing"
+    elif absent > 0:
+        missing = absent
+        problem = f"{absent} of the {header.announced} images that the header announces are missing"
     elif len(set(counts)) > 1:
         problem = "some slice positions are there more often than others"
     elif volumes > 1:

@@ -19,6 +19,7 @@ from lmresp.errors import StudyError
 STUDY_FILE = "study.yaml"
 DEFAULT_CHARTER = "charter.yaml"
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 20  # deeper nesting makes the YAML scanner quadratic in time
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,12 +105,7 @@ def read_plain_yaml(path: str | os.PathLike[str]) -> Any:
     except UnicodeDecodeError:
         raise StudyError("the file is not UTF-8 text", where=where, allowed="UTF-8") from None
     try:
-        for token in yaml.scan(text, Loader=_PlainLoader):
-            if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
-                line = token.start_mark.line + 1
-                raise StudyError(
-                    "anchors, aliases and tags are not accepted", where=f"{where} line {line}", allowed="plain values"
-                )
+        _refuse_unplain(text, where)
         return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  # a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -119,6 +115,21 @@ def read_plain_yaml(path: str | os.PathLike[str]) -> Any:
     except (RecursionError, ValueError) as error:
         problem = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())[:200]
         raise StudyError(f"not valid YAML: {problem}", where=where) from None
+
+
+def _refuse_unplain(text: str, where: str) -> None:
+    """Refuse what can unfold, name code or nest without end, before anything is built."""
+    depth = 0
+    for token in yaml.scan(text, Loader=_PlainLoader):
+        line = f"{where} line {token.start_mark.line + 1}"
+        if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
+            raise StudyError("anchors, aliases and tags are not accepted", where=line, allowed="plain values")
+        # The classes of tokens come in pairs of ...StartToken and ...EndToken.
+        name = type(token).__name__
+        depth += name.endswith("StartToken") and not name.startswith(("Stream", "Document"))
+        depth -= name.endswith("EndToken") and not name.startswith(("Stream", "Document"))
+        if depth > MAX_DEPTH:
+            raise StudyError("not valid YAML: nested too deeply", where=line, allowed=f"at most {MAX_DEPTH} levels")
 
 
 def study_schema() -> dict[str, Any]:

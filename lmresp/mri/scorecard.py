@@ -261,9 +261,9 @@ def _accepted(rows: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, lis
 def _read_hydrocephalus(rows: pd.DataFrame, one: list[str]) -> pd.Series:
     """Presence of hydrocephalus by reader and visit: worse means present, no change keeps the baseline's."""
     hydro = rows[rows["item"] == Item.HYDROCEPHALUS.value]
-    before = hydro[hydro["position"] != ""].drop_duplicates("subject_id", keep="last")
-    before = before.set_index("subject_id")["value"]
-    same = hydro["subject_id"].map(before).fillna(Presence.NE.value)
+    at_baseline = hydro[hydro["position"] != ""].drop_duplicates("subject_id", keep="last")
+    before = at_baseline.set_index("subject_id")["value"]
+    same = hydro["subject_id"].map(before.to_dict()).fillna(Presence.NE.value)
     value = hydro["value"].map({"PRESENT": "PRESENT", "ABSENT": "ABSENT", "WORSE": "PRESENT"}).astype(object)
     value = value.mask(hydro["value"] == Change.NO_CHANGE.value, same).fillna(Presence.NE.value)
     return hydro.assign(read_hydro=value).drop_duplicates(one, keep="last").set_index(one)["read_hydro"]

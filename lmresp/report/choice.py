@@ -10,7 +10,6 @@ import numpy as np
 
 from lmresp.report.slices import Box, PlaneName, Volume
 
-AXIAL_SLICES = 5
 APART_MM = 8.0  # two axial slices stand at least this far apart
 
 
@@ -36,7 +35,9 @@ def _fullest(labels: Volume, value: int, axis: int) -> list[int]:
     return [int(n) for n in order]
 
 
-def choose(grid: Volume, box: Box, findings: Sequence[Mapping[str, Any]], labels: Volume | None) -> list[Slice]:
+def choose(
+    grid: Volume, box: Box, findings: Sequence[Mapping[str, Any]], labels: Volume | None, axial_slices: int
+) -> list[Slice]:
     """Choose the slices of a scan.
 
     Parameters
@@ -49,11 +50,13 @@ def choose(grid: Volume, box: Box, findings: Sequence[Mapping[str, Any]], labels
         Findings with ``center_mm`` in the world of ``grid``; empty where their place on it is not known.
     labels : Volume, optional
         Label image on ``grid`` (1 linear, 2 nodule, 3 ventricles).
+    axial_slices : int
+        How many axial slices at most.
 
     Returns
     -------
     list of Slice
-        Up to ``AXIAL_SLICES`` axial slices from the top down, then one coronal and one sagittal.
+        Axial slices from the top down, then one coronal and one sagittal.
 
     Notes
     -----
@@ -72,13 +75,25 @@ def choose(grid: Volume, box: Box, findings: Sequence[Mapping[str, Any]], labels
         wanted += [(n, "linear enhancement") for n in _fullest(labels, 1, 2)]
         wanted = wanted[:1] + [(n, "fullest ventricles") for n in _fullest(labels, 3, 2)[:1]] + wanted[1:]
     wanted += [(voxel[2], why) for voxel, why in centres if not why.startswith("nodule")]
-    wanted += [(n, "evenly spaced") for n in _even(box, 2, AXIAL_SLICES)]
+    wanted += [(n, "evenly spaced") for n in _even(box, 2, axial_slices)]
     gap = max(APART_MM / float(grid.spacing[2]), 1.0)
     chosen: list[tuple[int, str]] = []
     for index, why in wanted:
-        if len(chosen) < AXIAL_SLICES and all(abs(index - other) >= gap for other, _ in chosen):
+        if len(chosen) < axial_slices and all(abs(index - other) >= gap for other, _ in chosen):
             chosen.append((index, why))
     axial = [Slice("axial", index, why) for index, why in sorted(chosen, reverse=True)]
-    middle = tuple((a + b) // 2 for a, b in zip(box.low, box.high, strict=True))
-    centre, why = centres[0] if centres else (middle, "middle of the head")
-    return [*axial, Slice("coronal", centre[1], why), Slice("sagittal", centre[0], why)]
+    across: tuple[tuple[PlaneName, int], ...] = (("coronal", 1), ("sagittal", 0))
+    return [*axial, *(_across(plane, axis, box, centres, labels) for plane, axis in across)]
+
+
+def _across(
+    plane: PlaneName, axis: int, box: Box, centres: Sequence[tuple[tuple[int, int, int], str]], labels: Volume | None
+) -> Slice:
+    """Return the coronal or sagittal slice: through the first finding, else the fullest label, else the middle."""
+    if centres:
+        return Slice(plane, centres[0][0][axis], centres[0][1])
+    for value, why in ((2, "most nodular enhancement"), (1, "most linear enhancement")):
+        fullest = _fullest(labels, value, axis) if labels is not None else []
+        if fullest:
+            return Slice(plane, fullest[0], why)
+    return Slice(plane, (box.low[axis] + box.high[axis]) // 2, "middle of the head")

@@ -14,10 +14,12 @@ import numpy as np
 from lmresp import store
 from lmresp.report.choice import Slice, choose
 from lmresp.report.pages import render
-from lmresp.report.slices import Box, Volume, framed, grey, head_box, outline, place, png
+from lmresp.report.slices import NORMAL, Box, Volume, framed, grey, head_box, outline, pixel, place, png, tagged
 from lmresp.report.study_data import scan_folder
 
 Result = Mapping[str, Any]
+Findings = Sequence[Mapping[str, Any]]
+Window = tuple[float, float]
 
 # Name of an image on the page -> how its file name ends, for the scan itself and for its reference scan.
 OWN = {
@@ -30,10 +32,21 @@ OWN = {
 }
 REFERENCE = {"reference": "ce-gadolinium_desc-preproc_T1w", "reference_labels": "desc-lm_dseg"}
 
-OWN_PIXELS = 270  # longest side of a picture on the scan's own grid
-PAIR_PIXELS = 270  # and of a picture beside its reference
+TITLES = {  # of the pictures on the scan's own grid
+    "post": "T1 after contrast",
+    "labels": "T1 after contrast, outlines",
+    "pre": "T1 before contrast",
+    "enhancement": "Enhancement",
+}
+PIXELS = 290  # longest side of a head in a picture
+AXIAL_SLICES = (5, 4, 3, 2)  # tried in turn until the page is small enough
+LARGEST = 2_800_000  # bytes of pictures; the page stays below 3 MB
 ENHANCEMENT_WINDOW = (0.0, 1.0)  # of the signal of white matter
 FACTOR_APART = 2.0  # signal scales further apart than this cannot share one window
+APART_NOTE = (
+    "The signal scales of the two visits differ by more than a factor of two: each visit has its own window, "
+    "so their brightness must not be compared."
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,45 +67,52 @@ class Panel:
     panes: Sequence[Pane]
 
 
-def _pane(title: str, volume: Volume, labels: Volume | None, at: Slice, box: Box, window: tuple[float, float]) -> Pane:
-    picture = grey(volume, at.plane, at.index, box, window)
-    if labels is not None:
-        picture = outline(picture, labels, at.plane, at.index, box)
-    where = place(at.plane, volume.position(at.plane, at.index))
-    content = base64.b64encode(png(framed(picture, at.plane, where))).decode("ascii")
-    outlined = ", with outlines" if labels is not None else ""
-    return Pane(title, f"{title}{outlined}: {at.plane} slice at {where}, {at.why}", content)
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    """One image of the panels: its window, and the outlines and findings drawn on it."""
+
+    title: str
+    volume: Volume
+    window: Window
+    labels: Volume | None = None
+    findings: Findings = ()
 
 
-def _panels(
-    slices: Sequence[Slice],
-    grid: Volume,
-    box: Box,
-    columns: Sequence[tuple[str, Volume, Volume | None, tuple[float, float]]],
-) -> list[Panel]:
+def _tags(column: Column, at: Slice, box: Box) -> list[tuple[float, float, str]]:
+    """Numbers of the findings that the slice passes through (within half their long diameter of the centre)."""
+    tags = []
+    middle = column.volume.position(at.plane, at.index)
+    for finding in column.findings:
+        voxel = column.volume.voxel(finding["center_mm"])
+        away = abs(column.volume.position(at.plane, voxel[NORMAL[at.plane]]) - middle)
+        if away <= max(float(finding["long_mm"] or 0) / 2, 1.0):
+            tags.append((*pixel(voxel, at.plane, column.volume, box), str(finding["id"])))
+    return tags
+
+
+def _panels(slices: Sequence[Slice], box: Box, columns: Sequence[Column]) -> list[Panel]:
+    """Draw each slice in every column; all columns lie on one grid."""
     panels = []
     for at in slices:
-        where = place(at.plane, grid.position(at.plane, at.index))
-        panes = [_pane(title, volume, labels, at, box, window) for title, volume, labels, window in columns]
+        where = place(at.plane, columns[0].volume.position(at.plane, at.index))
+        panes = []
+        for column in columns:
+            picture = grey(column.volume, at.plane, at.index, box, column.window)
+            if column.labels is not None:
+                picture = tagged(outline(picture, column.labels, at.plane, at.index, box), _tags(column, at, box))
+            content = base64.b64encode(png(framed(picture, at.plane, where))).decode("ascii")
+            panes.append(Pane(column.title, f"{column.title}: {at.plane} slice at {where}, {at.why}", content))
         panels.append(Panel(f"{at.plane.capitalize()}, {where}", at.why, panes))
     return panels
 
 
-def signal_window(volume: Volume) -> tuple[float, float]:
+def signal_window(volume: Volume) -> Window:
     """Display window of a T1 image: 0 to 1.15 times the 99.7th percentile of the head."""
     bright = volume.array[volume.array > 0.1 * float(np.percentile(volume.array, 99))]
     return 0.0, 1.15 * float(np.percentile(bright, 99.7)) if bright.size else 1.0
 
 
-def _same_grid(volume: Volume | None, other: Volume) -> bool:
-    return (
-        volume is not None
-        and volume.array.shape == other.array.shape
-        and np.allclose(volume.affine, other.affine, atol=1e-3)
-    )
-
-
-def _beside(volumes: Mapping[str, Volume], name: str, grid: Volume) -> Volume | None:
+def _on_grid(volumes: Mapping[str, Volume], name: str, grid: Volume) -> Volume | None:
     """Return an image that must lie on a grid, ``None`` when it was not made.
 
     Raises
@@ -101,9 +121,47 @@ def _beside(volumes: Mapping[str, Volume], name: str, grid: Volume) -> Volume | 
         If it lies on another grid: the outlines would stand in the wrong place.
     """
     volume = volumes.get(name)
-    if volume is not None and not _same_grid(volume, grid):
+    if volume is None:
+        return None
+    if volume.array.shape != grid.array.shape or not np.allclose(volume.affine, grid.affine, atol=1e-3):
         raise ValueError(f"the image {name!r} is not on the grid it is shown on")
     return volume
+
+
+def _own(volumes: Mapping[str, Volume], findings: Findings, window: Window, axial: int) -> list[Panel]:
+    """Draw the scan on its own grid: after contrast, with outlines, before contrast, enhancement."""
+    post = volumes.get("post")
+    if post is None:
+        return []
+    labels = _on_grid(volumes, "labels", post)
+    columns = [Column(TITLES["post"], post, window)]
+    if labels is not None:
+        columns.append(Column(TITLES["labels"], post, window, labels, findings))
+    for name, shown in (("pre", window), ("enhancement", ENHANCEMENT_WINDOW)):
+        volume = _on_grid(volumes, name, post)
+        if volume is not None:
+            columns.append(Column(TITLES[name], volume, shown))
+    box = head_box(post, PIXELS)
+    return _panels(choose(post, box, findings, labels, axial), box, columns)
+
+
+def _pairs(volumes: Mapping[str, Volume], window: Window, base_window: Window, axial: int) -> list[Panel]:
+    """Draw the scan beside its reference scan, on the reference grid, both with outlines."""
+    base = volumes.get("reference")
+    compared = _on_grid(volumes, "compared", base) if base is not None else None
+    if base is None or compared is None:
+        return []
+    labels = _on_grid(volumes, "compared_labels", base)
+    columns = [
+        Column("This scan", compared, window, labels),
+        Column("Reference scan", base, base_window, _on_grid(volumes, "reference_labels", base)),
+    ]
+    box = head_box(base, PIXELS)
+    return _panels(choose(base, box, (), labels, axial), box, columns)
+
+
+def _weight(panels: Sequence[Panel]) -> int:
+    return sum(len(pane.data) for panel in panels for pane in panel.panes)
 
 
 def scan_page(result: Result, images: Mapping[str, Any], reference: Result | None = None) -> str:
@@ -123,7 +181,7 @@ def scan_page(result: Result, images: Mapping[str, Any], reference: Result | Non
     Returns
     -------
     str
-        One HTML page without scripts; equal input gives equal text.
+        One HTML page without scripts, below 3 MB; equal input gives equal text.
 
     Raises
     ------
@@ -137,50 +195,24 @@ def scan_page(result: Result, images: Mapping[str, Any], reference: Result | Non
     a factor of two; then each has its own and the page says so.
     """
     volumes = {name: Volume.from_image(images[name]) for name in sorted(images)}
-    post, base, compared = volumes.get("post"), volumes.get("reference"), volumes.get("compared")
-    notes: list[str] = []
+    post, base = volumes.get("post"), volumes.get("reference")
+    base_window = signal_window(base) if base is not None else (0.0, 1.0)
+    window = signal_window(post) if post is not None else base_window
+    shared = base is not None and 1 / FACTOR_APART <= window[1] / base_window[1] <= FACTOR_APART
+    if shared:
+        window = base_window
     own: list[Panel] = []
     pairs: list[Panel] = []
-    window = signal_window(base) if base is not None else signal_window(post) if post is not None else (0.0, 1.0)
-    own_window = window
-    if post is not None and base is not None:
-        here = signal_window(post)
-        if max(here[1], window[1]) > FACTOR_APART * min(here[1], window[1]):
-            own_window = here
-            notes.append(
-                "The signal scales of the two visits differ by more than a factor of two: each visit has its own "
-                "window, so their brightness must not be compared."
-            )
-    if post is not None:
-        labels = _beside(volumes, "labels", post)
-        box = head_box(post, OWN_PIXELS)
-        columns: list[tuple[str, Volume, Volume | None, tuple[float, float]]] = [
-            ("T1 after contrast", post, None, own_window)
-        ]
-        if labels is not None:
-            columns.append(("T1 after contrast, outlines", post, labels, own_window))
-        for name, title, shown in (
-            ("pre", "T1 before contrast", own_window),
-            ("enhancement", "Enhancement", ENHANCEMENT_WINDOW),
-        ):
-            volume = _beside(volumes, name, post)
-            if volume is not None:
-                columns.append((title, volume, None, shown))
-            else:
-                notes.append(f"{title}: no image for this scan.")
-        own = _panels(choose(post, box, result.get("findings", ()), labels), post, box, columns)
-    if base is not None and compared is not None:
-        after = _beside(volumes, "compared_labels", base)
-        before = _beside(volumes, "reference_labels", base)
-        _beside(volumes, "compared", base)
-        box = head_box(base, PAIR_PIXELS)
-        slices = choose(base, box, (), after)
-        titles = ("This scan", "Reference scan")
-        pairs = _panels(
-            slices, base, box, [(titles[0], compared, after, own_window), (titles[1], base, before, window)]
-        )
-    elif result.get("reference"):
-        notes.append("The reference scan cannot be shown beside this scan: one of the two was not measured.")
+    for axial in AXIAL_SLICES:
+        own = _own(volumes, result["findings"], window, axial)
+        pairs = _pairs(volumes, window, base_window, axial)
+        if _weight(own) + _weight(pairs) < LARGEST:
+            break
+    notes = [f"{TITLES[name]}: no image for this scan." for name in TITLES if post is not None and name not in volumes]
+    if pairs and not shared:
+        notes.append(APART_NOTE)
+    if result["reference"] and not pairs:
+        notes.append("The reference scan cannot be shown beside this scan: one of the two has no prepared image.")
     return render(
         "scan.html.j2",
         style="scan.css",
@@ -190,7 +222,7 @@ def scan_page(result: Result, images: Mapping[str, Any], reference: Result | Non
         pairs=pairs,
         notes=notes,
         window=window,
-        own_window=own_window,
+        shared=shared and bool(pairs),
         not_measured=_not_measured(result),
     )
 

@@ -32,7 +32,7 @@ LABELS = {1: "linear", 2: "nodule", 3: "ventricles", 4: "excluded"}
 BORDER = 2  # pixels of an outline
 MARGIN = 18  # room for the letters, outside the anatomy
 
-_AXIS: dict[PlaneName, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
+NORMAL: dict[PlaneName, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 # left, right, top, bottom of the picture
 _LETTERS: dict[PlaneName, tuple[str, str, str, str]] = {
     "axial": ("R", "L", "A", "P"),
@@ -87,7 +87,7 @@ class Volume:
 
     def position(self, plane: PlaneName, index: int) -> float:
         """World coordinate in mm, along the plane's normal, of the middle of a slice."""
-        axis = _AXIS[plane]
+        axis = NORMAL[plane]
         middle = (np.array(self.array.shape, dtype=float) - 1) / 2
         middle[axis] = index
         return float((self.affine @ [*middle, 1.0])[axis])
@@ -124,14 +124,14 @@ def cut(array: Array, plane: PlaneName, index: int, box: Box) -> Array:
     front on the left. Axial has the front on top, the others the head.
     """
     window = [slice(a, b) for a, b in zip(box.low, box.high, strict=True)]
-    axis = _AXIS[plane]
+    axis = NORMAL[plane]
     kept = [w for a, w in enumerate(window) if a != axis]
     section: Array = np.take(array, index, axis=axis)[kept[0], kept[1]]
     return section[::-1, ::-1].T
 
 
 def _resized(section: Array, plane: PlaneName, volume: Volume, box: Box, resample: Image.Resampling) -> Array:
-    across, down = [mm for axis, mm in enumerate(volume.spacing) if axis != _AXIS[plane]]
+    across, down = [mm for axis, mm in enumerate(volume.spacing) if axis != NORMAL[plane]]
     width = max(round(section.shape[1] * across * box.pixels_per_mm), 1)
     height = max(round(section.shape[0] * down * box.pixels_per_mm), 1)
     return np.asarray(Image.fromarray(np.ascontiguousarray(section)).resize((width, height), resample))
@@ -162,6 +162,29 @@ def outline(picture: Picture, labels: Volume, plane: PlaneName, index: int, box:
             border &= (rows + columns) % 6 < 3
         drawn[border] = GREYS + list(INK).index(LABELS[label])
     return drawn
+
+
+def pixel(voxel: Sequence[int], plane: PlaneName, volume: Volume, box: Box) -> tuple[float, float]:
+    """Column and row of a voxel's middle on the picture of its slice."""
+    across, down = (axis for axis in range(3) if axis != NORMAL[plane])
+    column, row = (
+        (box.high[axis] - voxel[axis] - 0.5) * float(volume.spacing[axis]) * box.pixels_per_mm
+        for axis in (across, down)
+    )
+    return column, row
+
+
+def tagged(picture: Picture, tags: Sequence[tuple[float, float, str]]) -> Picture:
+    """Write short texts beside places (column, row) of a picture, white with a black rim."""
+    image = Image.fromarray(picture.copy())
+    draw = ImageDraw.Draw(image)
+    draw.fontmode = "1"  # no half-tones: every value is an index into the palette
+    for column, row, text in tags:
+        where = (min(column + 8, image.width - 8), max(row - 8, 8))
+        draw.text(
+            where, text, fill=GREYS - 1, font=ImageFont.load_default(13), anchor="mm", stroke_width=1, stroke_fill=0
+        )
+    return np.array(image)
 
 
 def framed(picture: Picture, plane: PlaneName, caption: str) -> Picture:

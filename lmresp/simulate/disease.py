@@ -16,6 +16,8 @@ from lmresp.simulate.tissues import INDEX, MATERIALS, Tissue
 Point = tuple[float, float, float]
 SUBSAMPLES = 4  # per axis and voxel, for the edges of ellipsoids
 SEARCH_MM = 20.0  # a nodule is placed no farther than this from where it was asked for
+FLUID_MM = 0.8  # a nodule is centred where a voxel holds fluid at least this thick
+VESSEL_CLEARANCE_MM = 9.0  # a nodule's centre keeps off the sinuses, so that it does not melt into them
 PUSH_REACH_MM = 22.0  # brain farther than this from a ventricle does not move
 
 
@@ -89,9 +91,17 @@ def place(anatomy: Anatomy, nodule: Nodule) -> NDArray[np.float64]:
         wanted = ndimage.minimum_filter(white, 3) > 0.6
     else:
         tissue = anatomy.fraction(Tissue.GM)[box] + white
-        free = (anatomy.ventricles[box] < 0.01) & (anatomy.fraction(Tissue.VESSEL)[box] < 0.05)
+        vessel = anatomy.fraction(Tissue.VESSEL)[box] > 0.5
+        clear = (
+            ndimage.distance_transform_edt(~vessel) * anatomy.grid_mm >= VESSEL_CLEARANCE_MM
+            if vessel.any()
+            else ~vessel
+        )
+        free = (anatomy.ventricles[box] < 0.01) & clear
         below_surface = anatomy.hull_distance[box] < -3
-        wanted = (anatomy.fraction(Tissue.CSF)[box] > 0.4) & (ndimage.maximum_filter(tissue, 3) > 0.5)
+        wanted = (anatomy.fraction(Tissue.CSF)[box] > FLUID_MM / anatomy.grid_mm) & (
+            ndimage.maximum_filter(tissue, 3) > 0.5
+        )
         wanted &= free & below_surface
     world = anatomy.world((np.argwhere(wanted) + low).astype(np.float64))
     away = ((world - near) ** 2).sum(axis=1)

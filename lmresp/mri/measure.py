@@ -1,0 +1,472 @@
+"""The measurement of one scan, step by step: images in, numbers and label maps out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from lmresp.mri import (
+    bias,
+    brain,
+    change,
+    draft,
+    enhancement,
+    linear,
+    nodules,
+    normal_structures,
+    qc,
+    registration,
+    template,
+    ventricles,
+)
+from lmresp.mri.measurement import (
+    LINEAR,
+    NODULE,
+    NORMAL,
+    VENTRICLE,
+    ReferenceScan,
+    ScanMeasurement,
+    measure_row,
+)
+from lmresp.mri.methods import number
+from lmresp.mri.volume import Float, Mask, Matrix, Volume, VolumeError, resample, working_grid
+
+
+@dataclasses.dataclass(eq=False)
+class _Scan:
+    """The scan while it is measured: images on one grid, the frame, checks so far."""
+
+    contrast: str
+    anchor: Volume
+    frame: brain.Frame
+    from_reference: Matrix | None
+    mask: Mask
+    images: dict[str, Volume]
+    checks: list[dict[str, Any]]
+    no_change: str
+    quality: float
+
+
+@dataclasses.dataclass(eq=False)
+class _Enhancing:
+    """What enhances, and why it could not be judged if so."""
+
+    why_not: str
+    map: enhancement.Enhancement | None
+    full_signal: float
+    nodules: list[nodules.Nodule]
+    nodule_mask: Mask
+    film: linear.Found | None
+    normal: Mask
+    search: Mask
+
+
+def measure(images: Mapping[str, Volume], reference: ReferenceScan | None = None) -> ScanMeasurement:
+    """Measure one scan.
+
+    Parameters
+    ----------
+    images : mapping of str to Volume
+        By role: ``post`` and ``pre`` (T1 after and before contrast), ``flair``, ``t2``; at least one T1.
+    reference : ReferenceScan, optional
+        The subject's measured reference scan; None when this is it, or when it could not be measured.
+
+    Returns
+    -------
+    ScanMeasurement
+
+    Raises
+    ------
+    VolumeError
+        If there is no T1, or no brain is found in it.
+    RegistrationError
+        If the T1 cannot be aligned to the template.
+    """
+    scan = _prepare(images, reference)
+    csf, signals = _tissues(scan)
+    spaces = ventricles.measure(csf, scan.mask, scan.anchor, scan.frame.to_template)
+    found = _enhancing(scan, csf, spaces.mask)
+    labels = np.zeros(scan.anchor.shape, np.uint8)
+    labels[found.normal] = NORMAL
+    labels[spaces.mask] = VENTRICLE
+    if found.film is not None:
+        labels[found.film.mask] = LINEAR
+    labels[found.nodule_mask] = NODULE
+    scan.images["labels"] = scan.anchor.like(labels)
+    changed, on_reference = _change(scan, found, reference)
+    scan.images.update(on_reference)
+    findings, facts = _facts(scan, found, spaces, changed, reference)
+    white = signals.white if found.map is None else found.map.white / found.map.slope
+    return ScanMeasurement(
+        contrast=scan.contrast,
+        measures=_measures(scan, found, spaces, facts, reference),
+        findings=findings,
+        items=draft.items(facts),
+        qc=scan.checks,
+        queries=[],
+        images=scan.images,
+        geometry={
+            "to_template": np.round(scan.frame.to_template, 6).tolist(),
+            "from_reference": None if scan.from_reference is None else scan.from_reference.tolist(),
+            "stripped": scan.frame.stripped,
+            "noise": round(found.map.noise, 6) if found.map else 0.0,
+            "full_signal": round(found.full_signal, 6),
+            "pre_scale": round(1.0 / max(white, 1e-9), 9),
+        },
+    )
+
+
+def _prepare(images: Mapping[str, Volume], reference: ReferenceScan | None) -> _Scan:
+    """Bring every image onto one grid around the brain, corrected for bias, with the brain mask."""
+    role = "post" if "post" in images else "pre"
+    if role not in images:
+        raise VolumeError("no T1-weighted image of the head")
+    contrast = "prepost" if {"post", "pre"} <= set(images) else "post_only" if role == "post" else "none"
+    anchor = working_grid(images[role], number("volume.finest_mm"))
+    frame, from_reference, checks, no_change = _locate(anchor, reference)
+    anchor = _around(anchor, brain.first_mask(frame, anchor), number("volume.margin_mm"))
+    mask = brain.first_mask(frame, anchor)
+    if int(mask.sum()) * anchor.voxel_mm3 < 1e5:
+        raise VolumeError("no brain found in the T1-weighted image")
+    around = ndimage.binary_dilation(mask, iterations=2)
+    prepared = {"anchor": bias.correct(anchor, around)}
+    if contrast == "prepost":
+        fit = registration.rigid(anchor, images["pre"])
+        pre = anchor.like(resample(images["pre"], anchor, fit.matrix, how="cubic"))
+        prepared["pre"] = bias.correct(pre, around)
+    first = prepared.get("pre", prepared["anchor"])
+    mask = brain.refine(frame, first, mask, brain.tissue_signals(frame, first, mask))
+    for other in ("flair", "t2"):
+        if other in images:
+            try:
+                fit = registration.rigid(anchor, images[other])
+            except registration.RegistrationError:
+                continue  # shown on the page only; its absence changes no number
+            prepared[other] = anchor.like(np.maximum(resample(images[other], anchor, fit.matrix), 0))
+    millilitres = float(mask.sum()) * anchor.voxel_mm3 / 1000
+    low, high = (qc.check(f"brain_volume_{side}", millilitres) for side in ("low", "high"))
+    checks.append(high if low["result"] == "PASS" else low)
+    on_grid = brain.prior(frame, anchor, template.load().brain.array)
+    fit_quality = registration.correlation(first, anchor.like(on_grid), mask)
+    checks.append(qc.check("template", fit_quality))
+    coarsest = max(float(volume.spacing.max()) for name, volume in images.items() if name in ("post", "pre"))
+    checks.append(qc.check("slices", coarsest))
+    prepared["brain"] = anchor.like(mask)
+    sizes = np.array([[1.2, 1.0], [2.1, 0.85], [3.1, 0.65], [5.1, 0.45], [1e9, 0.3]])
+    quality = float(sizes[np.searchsorted(sizes[:, 0], coarsest), 1])
+    return _Scan(contrast, prepared["anchor"], frame, from_reference, mask, prepared, checks, no_change, quality)
+
+
+def _locate(
+    anchor: Volume, reference: ReferenceScan | None
+) -> tuple[brain.Frame, Matrix | None, list[dict[str, Any]], str]:
+    """Template frame: through the reference scan where it can be aligned, so that both visits share zones; else alone."""
+    if reference is None:
+        return brain.locate(anchor), None, [], ""
+    why = "this scan could not be aligned to the reference scan"
+    stripped = brain.is_stripped(anchor)
+    try:
+        target, mask = reference.anchor, None
+        if stripped and not reference.stripped:
+            target = reference.anchor.like(reference.anchor.array * reference.brain)
+        fit = registration.rigid(target, anchor, fixed_mask=mask)
+        moved = reference.anchor.like(resample(anchor, reference.anchor, fit.matrix))
+        inner = ndimage.binary_erosion(reference.brain, iterations=2)
+        check = qc.check("to_reference", registration.correlation(reference.anchor, moved, inner))
+        if check["result"] != "PASS":
+            fit = registration.rigid_multistart(target, anchor)
+            moved = reference.anchor.like(resample(anchor, reference.anchor, fit.matrix))
+            check = qc.check("to_reference", registration.correlation(reference.anchor, moved, inner))
+    except registration.RegistrationError:
+        return brain.locate(anchor), None, [qc.check("to_reference", None)], why
+    if check["result"] == "FAIL":
+        return brain.locate(anchor), None, [check], why
+    frame = brain.Frame(reference.to_template @ np.linalg.inv(fit.matrix), stripped)
+    return frame, fit.matrix, [check], ""
+
+
+def _around(volume: Volume, mask: Mask, margin_mm: float) -> Volume:
+    """Cut a volume to the box of a mask and a margin: whole brain and scalp, no neck and little of the face."""
+    box = ndimage.find_objects(mask.astype(np.int8))
+    if not box:
+        raise VolumeError("no brain found in the T1-weighted image")
+    steps = np.ceil(margin_mm / volume.spacing).astype(int)
+    low = [max(0, s.start - n) for s, n in zip(box[0], steps, strict=True)]
+    high = [min(size, s.stop + n) for s, n, size in zip(box[0], steps, volume.shape, strict=True)]
+    affine = volume.affine.copy()
+    affine[:3, 3] = (volume.affine @ [*low, 1.0])[:3]
+    cut = volume.array[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+    return Volume(np.ascontiguousarray(cut), affine)
+
+
+def _tissues(scan: _Scan) -> tuple[Float, brain.TissueSignals]:
+    """CSF fraction, before contrast if possible: afterwards enhancing film would not look like fluid."""
+    image = scan.images.get("pre", scan.images["anchor"])
+    signals = brain.tissue_signals(scan.frame, image, scan.mask)
+    return brain.csf_fraction(image, signals), signals
+
+
+def _enhancing(scan: _Scan, csf: Float, ventricle: Mask) -> _Enhancing:
+    """Find what enhances: normal structures, nodules, film."""
+    nothing = np.zeros(scan.anchor.shape, bool)
+    out = _Enhancing("", None, 0.0, [], nothing, None, nothing, nothing)
+    if scan.contrast != "prepost":
+        out.why_not = (
+            "no scan before contrast: enhancement cannot be told from what was bright before"
+            if scan.contrast == "post_only"
+            else "no scan after contrast"
+        )
+        return out
+    depth = normal_structures.surface_depth(scan.mask, scan.anchor)
+    inner = depth > number("enhancement.erode_mm")
+    check = qc.check("pre_to_post", registration.correlation(scan.anchor, scan.images["pre"], inner))
+    scan.checks.append(check)
+    if check["result"] == "FAIL":
+        out.why_not = "the images before and after contrast could not be aligned"
+        return out
+    if check["result"] == "WARN":
+        scan.quality *= 0.7
+    try:
+        out.map = enhancement.measure(scan.anchor, scan.images["pre"], inner)
+    except enhancement.EnhancementError as error:
+        out.why_not = str(error)
+        return out
+    scan.images["enhancement"] = out.map.map
+    check = qc.check("noise", out.map.noise)
+    scan.checks.append(check)
+    zones, sinuses = normal_structures.zones(scan.anchor, scan.frame.to_template, depth)
+    e = enhancement.smooth(out.map.map, number("enhancement.smooth_mm"))
+    veins = normal_structures.sinus_signal(e, sinuses, depth > -number("enhancement.near_mm"))
+    if veins is None:
+        veins = normal_structures.sinus_signal(e, zones, depth > -number("enhancement.near_mm"))
+    if veins is None:
+        out.why_not = "no vessel enhances: contrast was not given, or did not arrive"
+        return out
+    if check["result"] == "FAIL":
+        out.why_not = "the enhancement map is too noisy"
+        return out
+    out.full_signal = number("linear.full_signal") * veins
+    found = nodules.find(out.map, scan.mask & (depth > 0), zones | ndimage.binary_erosion(ventricle), csf, scan.quality)
+    out.nodules, out.nodule_mask = found.nodules, found.mask
+    fluid_near = ndimage.binary_dilation(csf > number("linear.csf_fraction")) | (depth < number("linear.cortex_mm"))
+    away = ndimage.binary_dilation(found.mask, iterations=2)
+    out.search = scan.mask & fluid_near & (depth > number("linear.least_depth_mm")) & ~zones & ~ventricle
+    out.film = linear.find(out.map, out.search & ~away, depth, out.full_signal, scan.quality)
+    strong = e > number("linear.seed")
+    out.normal = (strong & zones & (depth > -number("enhancement.near_mm"))) | out.film.vessels
+    return out
+
+
+def _change(
+    scan: _Scan, found: _Enhancing, reference: ReferenceScan | None
+) -> tuple[change.Changed | None, dict[str, Volume]]:
+    """Change of enhancement on the reference grid, and this visit's pictures there."""
+    if reference is None or scan.from_reference is None:
+        return None, {}
+    grid = reference.anchor
+    pictures = {
+        "reference_anchor": grid.like(resample(scan.anchor, grid, scan.from_reference)),
+        "reference_labels": grid.like(resample(scan.images["labels"], grid, scan.from_reference, how="nearest")),
+    }
+    if found.why_not or found.map is None or reference.enhancement is None or reference.pre is None:
+        return None, pictures
+    gain = float(np.clip(reference.full_signal / max(found.full_signal, 1e-6), 0.6, 1.6))
+    current = gain * resample(found.map.map, grid, scan.from_reference)
+    depth = normal_structures.surface_depth(reference.brain, grid)
+    zones, _ = normal_structures.zones(grid, reference.to_template, depth)
+    nodule_now = resample(scan.anchor.like(found.nodule_mask), grid, scan.from_reference) > 0.2
+    spaces = (reference.labels == VENTRICLE) | (pictures["reference_labels"].array == VENTRICLE)
+    search = reference.brain & (depth > number("linear.least_depth_mm")) & ~zones
+    search &= ~ndimage.binary_dilation(spaces) & (resample(scan.anchor.like(scan.mask), grid, scan.from_reference) > 0.5)
+    changed = change.enhancement_change(
+        reference.enhancement, current, reference.pre, (reference.noise, found.map.noise), search, reference.full_signal
+    )
+    lumps = ndimage.binary_dilation((reference.labels == NODULE) | nodule_now, iterations=2)
+    voxel = grid.voxel_mm3
+    weight = np.clip(np.abs(current - reference.enhancement.array) / reference.full_signal, 0, 1)
+    changed = dataclasses.replace(
+        changed,
+        up_mm3=float(weight[changed.up & ~lumps].sum()) * voxel,
+        down_mm3=float(weight[changed.down & ~lumps].sum()) * voxel,
+    )
+    return changed, pictures
+
+
+def _facts(
+    scan: _Scan,
+    found: _Enhancing,
+    spaces: ventricles.Ventricles,
+    changed: change.Changed | None,
+    reference: ReferenceScan | None,
+) -> tuple[list[dict[str, Any]], draft.Facts]:
+    """Findings with their status, and what the draft rests on."""
+    uncertain = _diameter_uncertainty(scan)
+    related = [n for n in found.nodules if n.lm_related and n.confidence >= number("draft.confident")]
+    before = reference.nodules if reference is not None else []
+    pairs: list[int | None] = [None] * len(related)
+    lost: list[int] = []
+    compared = changed is not None and reference is not None and scan.from_reference is not None
+    status = {id(n): "baseline" for n in found.nodules}
+    new = 0
+    if compared and reference is not None and scan.from_reference is not None and changed is not None:
+        pairs, lost = nodules.match(related, before, np.linalg.inv(scan.from_reference))
+        for nodule, partner in zip(related, pairs, strict=True):
+            if partner is None:
+                status[id(nodule)] = "new"
+                new += int(_came(nodule, changed, reference.anchor, np.linalg.inv(scan.from_reference)))
+                continue
+            _, long_mm, perp_mm = before[partner]
+            gone = nodule.long_mm * nodule.perp_mm - long_mm * perp_mm
+            noise = uncertain * np.sqrt(2 * (long_mm**2 + perp_mm**2))
+            grew = gone > max(noise, 0.01 * number("draft.worse_percent") * long_mm * perp_mm)
+            shrank = -gone > max(noise, 0.01 * number("draft.improved_percent") * long_mm * perp_mm)
+            status[id(nodule)] = "grown" if grew else "shrunk" if shrank else "unchanged"
+    findings = _finding_rows(scan, found, status, compared)
+    largest = sorted((n.long_mm * n.perp_mm for n in related if n.measurable), reverse=True)[:3]
+    limit = number("nodules.measurable_mm")
+    earlier = sorted((a * b for _, a, b in before if a > limit and b > limit), reverse=True)[:3]
+    spread = uncertain * float(np.sqrt(2 * sum(n.long_mm**2 + n.perp_mm**2 for n in related[:3]) + 2 * sum(earlier)))
+    film = found.film
+    why = scan.no_change or (
+        "the enhancement of the reference scan could not be judged" if reference is not None and not compared else ""
+    )
+    facts = draft.Facts(
+        no_enhancement=found.why_not,
+        no_change=why,
+        is_reference=reference is None,
+        nodules=[(n.long_mm, n.perp_mm, n.lm_related, n.confidence) for n in found.nodules],
+        new=new,
+        lost=len(lost),
+        sum_products=float(sum(largest)),
+        reference_products=float(sum(earlier)),
+        products_uncertainty=spread,
+        reference_items={} if reference is None else reference.items,
+        linear_mm3=film.volume_mm3 if film else 0.0,
+        linear_confidence=max((c.confidence for c in film.components), default=0.0) if film else 0.0,
+        up_mm3=changed.up_mm3 if changed else 0.0,
+        down_mm3=changed.down_mm3 if changed else 0.0,
+        floor_mm3=changed.floor_mm3 if changed else 0.0,
+        reference_linear_mm3=float((reference.measures.get("LINEAR_VOL") or 0.0) if reference else 0.0),
+        evans=spaces.evans,
+        ventricles_mm3=spaces.volume_mm3,
+        reference_ventricles_mm3=reference.measures.get("VENT_VOL") if reference else None,
+        quality=scan.quality,
+    )
+    return findings, facts
+
+
+def _came(nodule: nodules.Nodule, changed: change.Changed, grid: Volume, to_reference: Matrix) -> bool:
+    """Whether the change map, too, shows enhancement that came at the place of a nodule."""
+    place = np.linalg.inv(grid.affine) @ to_reference @ [*nodule.center_mm, 1.0]
+    reach = np.ceil(0.5 * nodule.long_mm / grid.spacing).astype(int)
+    low = [max(0, round(c) - r) for c, r in zip(place[:3], reach, strict=True)]
+    high = [round(c) + r + 1 for c, r in zip(place[:3], reach, strict=True)]
+    return bool(changed.up[low[0] : high[0], low[1] : high[1], low[2] : high[2]].any())
+
+
+def _finding_rows(
+    scan: _Scan, found: _Enhancing, status: dict[int, str], compared: bool
+) -> list[dict[str, Any]]:
+    to_voxel = np.linalg.inv(scan.anchor.affine)
+    rows: list[dict[str, Any]] = []
+    for nodule in found.nodules:
+        voxel = (to_voxel @ [*nodule.center_mm, 1.0])[:3]
+        rows.append(
+            {
+                "id": len(rows) + 1,
+                "kind": "nodule",
+                "long_mm": round(nodule.long_mm, 1),
+                "perp_mm": round(nodule.perp_mm, 1),
+                "volume_mm3": round(nodule.volume_mm3, 1),
+                "center_mm": [round(float(c), 1) for c in nodule.center_mm],
+                "voxel": [round(float(c)) for c in voxel],
+                "measurable": nodule.measurable,
+                "lm_related": nodule.lm_related,
+                "confidence": nodule.confidence,
+                "status": status[id(nodule)],
+                "note": nodule.note,
+            }
+        )
+    pieces = found.film.components[: int(number("linear.listed"))] if found.film else []
+    for piece in pieces:
+        rows.append(
+            {
+                "id": len(rows) + 1,
+                "kind": "linear",
+                "long_mm": None,
+                "perp_mm": None,
+                "volume_mm3": round(piece.volume_mm3, 1),
+                "center_mm": [round(float(c), 1) for c in (scan.anchor.affine @ [*piece.voxel, 1.0])[:3]],
+                "voxel": [round(c) for c in piece.voxel],
+                "measurable": False,
+                "lm_related": True,
+                "confidence": piece.confidence,
+                "status": "unchanged" if compared else "baseline",
+                "note": "may be vessel: a reader must look" if piece.confidence < number("draft.confident") else "",
+            }
+        )
+    return rows
+
+
+def _diameter_uncertainty(scan: _Scan) -> float:
+    """Uncertainty of one diameter, mm: half a voxel diagonal in the plane, at least 0.5."""
+    return max(0.5, 0.5 * float(np.hypot(*scan.anchor.spacing[:2])))
+
+
+def _measures(
+    scan: _Scan,
+    found: _Enhancing,
+    spaces: ventricles.Ventricles,
+    facts: draft.Facts,
+    reference: ReferenceScan | None,
+) -> list[dict[str, Any]]:
+    before = reference.measures if reference is not None and not scan.no_change else {}
+    overall = qc.worst([c["result"] for c in scan.checks])
+    reason = "; ".join(c["check"] for c in scan.checks if c["result"] != "PASS")
+    common: dict[str, Any] = {"qc": overall, "qc_reason": reason}
+    volume = float(scan.mask.sum()) * scan.anchor.voxel_mm3
+    rows = [
+        measure_row("BRAIN_VOL", volume, "mm3", "brain", uncertainty=0.05 * volume, before=before.get("BRAIN_VOL"), **common),
+        measure_row(
+            "VENT_VOL",
+            spaces.volume_mm3,
+            "mm3",
+            "ventricles",
+            uncertainty=number("ventricles.uncertainty") * spaces.volume_mm3,
+            before=before.get("VENT_VOL"),
+            **common,
+        ),
+        measure_row(
+            "EVANS_INDEX",
+            spaces.evans,
+            "1",
+            "ventricles",
+            uncertainty=number("ventricles.evans_uncertainty"),
+            before=before.get("EVANS_INDEX"),
+            **(common if spaces.evans is not None else {"qc_reason": "frontal horns not found"}),
+        ),
+    ]
+    related = [n for n in found.nodules if n.lm_related and n.confidence >= number("draft.confident")]
+    nodular = float(sum(n.volume_mm3 for n in related))
+    skin = _diameter_uncertainty(scan)
+    spread = float(sum(n.volume_mm3 * 3 * skin / max(n.perp_mm, skin) for n in related))
+    film, film_spread = facts.linear_mm3, max(number("linear.uncertainty_mm3"), 0.5 * facts.linear_mm3)
+    values: list[tuple[str, float, str, str, float]] = [
+        ("LINEAR_VOL", film, "mm3", "linear", film_spread),
+        ("NODULE_VOL", nodular, "mm3", "nodules", spread),
+        ("NODULE_N", float(len(related)), "1", "nodules", 1.0),
+        ("SUM_PRODUCTS", facts.sum_products, "mm2", "nodules", facts.products_uncertainty),
+        ("ENH_VOL", film + nodular, "mm3", "enhancement", film_spread + spread),
+    ]
+    for name, value, unit, method, uncertainty in values:
+        if found.why_not:
+            rows.append(measure_row(name, None, unit, method, uncertainty=None, qc_reason=found.why_not))
+        else:
+            rows.append(
+                measure_row(name, value, unit, method, uncertainty=uncertainty, before=before.get(name), **common)
+            )
+    return rows
