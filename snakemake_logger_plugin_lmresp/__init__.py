@@ -94,7 +94,11 @@ class LogHandler(LogHandlerBase):
     def _emit_text(self, record: LogRecord, event: Any) -> None:
         if event == LogEvent.RUN_INFO and record.stats:
             self.total = int(record.stats.get("total", 0))
-            self._advance("Starting")
+            if self.common_settings.dryrun:
+                for rule, jobs in record.stats.items():
+                    self._print(f"would run {rule}: {jobs}")
+            else:
+                self._advance("Starting")
         elif event == LogEvent.JOB_FINISHED:
             self.done += 1
             self._advance(self.jobs.get(record.job_id, "job"))

@@ -111,5 +111,7 @@ def test_slurm_memory_grows_and_retries_are_the_profiles(repository: Path) -> No
 
 
 def test_file_length(repository: Path) -> None:
-    long = {str(m.relative_to(repository)): n for m in _modules(repository) if (n := len(m.read_text().splitlines())) > 400}
+    long = {
+        str(m.relative_to(repository)): n for m in _modules(repository) if (n := len(m.read_text().splitlines())) > 400
+    }
     assert long == {}

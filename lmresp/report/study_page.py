@@ -180,7 +180,7 @@ def _provenance(data: StudyData) -> list[tuple[str, str]]:
         # The same text as lmresp.criteria.Charter.digest, so that both print the same digest.
         digest = store.sha256_text(json.dumps(charter, sort_keys=True, ensure_ascii=False))
         signed = charter.get("signed")
-        agreed = ", ".join(f"{signed[key]}" for key in sorted(signed)) if signed else "by nobody yet"
+        agreed = ", ".join(f"{signed[key]}" for key in sorted(signed)) if signed else "not signed by anyone"
         facts.append(("Charter", f"{charter.get('name', '')} {charter.get('version', '')}, sha256 {digest[:12]}"))
         facts.append(("Charter signed", agreed))
     else:

@@ -105,7 +105,9 @@ def test_contrast_is_told_by_tag_or_words_and_never_guessed(
 
 
 def _mprage(time: str, **facts: Any) -> Header:
-    return header(scanning=("GR", "IR"), echo_time_ms=3.0, repetition_time_ms=2000.0, inversion_time_ms=900.0, time=time, **facts)
+    return header(
+        scanning=("GR", "IR"), echo_time_ms=3.0, repetition_time_ms=2000.0, inversion_time_ms=900.0, time=time, **facts
+    )
 
 
 def _session(*headers: Header) -> list[Sequence]:
@@ -138,7 +140,9 @@ def test_the_reason_says_that_order_told() -> None:
 
 @pytest.mark.parametrize("value", ["LOCALIZER", "MIP", "ADC", "SUBTRACTION"])
 def test_computed_images_and_localizers_are_not_measured(value: str) -> None:
-    found = classify(header(image_type=("DERIVED", "SECONDARY", value), words=("t1",), echo_time_ms=3, repetition_time_ms=7))
+    found = classify(
+        header(image_type=("DERIVED", "SECONDARY", value), words=("t1",), echo_time_ms=3, repetition_time_ms=7)
+    )
     assert found.sequence is Sequence.OTHER
 
 
@@ -167,7 +171,15 @@ def test_body_part_by_tag_words_then_extent() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("20240229", "2024-02-29"), ("20230229", ""), ("00000000", ""), ("19000101", ""), ("***", ""), ("", ""), ("20241301", "")],
+    [
+        ("20240229", "2024-02-29"),
+        ("20230229", ""),
+        ("00000000", ""),
+        ("19000101", ""),
+        ("***", ""),
+        ("", ""),
+        ("20241301", ""),
+    ],
 )
 def test_dates_that_stand_for_no_date_are_no_date(text: str, expected: str) -> None:
     assert valid_date(text) == expected
@@ -175,7 +187,14 @@ def test_dates_that_stand_for_no_date_are_no_date(text: str, expected: str) -> N
 
 def _entry(name: str, sequence: Sequence, **changes: Any) -> dict[str, Any]:
     facts = {"spacing_mm": [1.0, 1.0, 1.0], "scanning_sequence": "GR", "derived": False} | changes.pop("facts", {})
-    base = {"series": name, "sequence": sequence.value, "body_part": "BRAIN", "acquisition": "3D", "use": True, "facts": facts}
+    base = {
+        "series": name,
+        "sequence": sequence.value,
+        "body_part": "BRAIN",
+        "acquisition": "3D",
+        "use": True,
+        "facts": facts,
+    }
     return base | changes
 
 

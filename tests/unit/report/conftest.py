@@ -17,9 +17,9 @@ CALL_COLUMNS = (
     "subject_id,visit,visit_num,date,call,rule_id,certainty,provisional,provisional_reason,csf,neuro,mri,"
     "mri_source,criteria,charter,missing,would_change,row_ids,scans,flags,citation,note"
 ).split(",")
-BEST_COLUMNS = (
-    "subject_id,best_response,date,visit,confirmed_response,confirmed_date,provisional,calls,reason"
-).split(",")
+BEST_COLUMNS = ("subject_id,best_response,date,visit,confirmed_response,confirmed_date,provisional,calls,reason").split(
+    ","
+)
 PATHWAY_COLUMNS = (
     "subject_id,visit,visit_num,date,branch,branch_label,nodes,reason,evidence,certainty,collect,inadequate,"
     "inadequate_rule,inadequate_grade,inadequate_literal,inadequate_both,inadequate_call_based,rules_disagree,"
@@ -244,7 +244,8 @@ def study(tmp_path: Path) -> Study:
     ]
     best = dict.fromkeys(BEST_COLUMNS, "")
     bests = [
-        best | {"subject_id": "S-01", "best_response": "STABLE", "calls": "2", "provisional": "Y", "reason": "no response"},
+        best
+        | {"subject_id": "S-01", "best_response": "STABLE", "calls": "2", "provisional": "Y", "reason": "no response"},
         best | {"subject_id": "S-02", "best_response": "RESPONSE", "visit": "WK06", "date": "2024-02-12", "calls": "2"},
     ]
     add_it = branch("S-02", 2, "B_ADD_IT", "addition of intrathecal therapy is the pathway's next stage")
@@ -254,7 +255,9 @@ def study(tmp_path: Path) -> Study:
         branch("S-01", 2, "B_GENO", "genotype-directed option or trial"),
         branch("S-02", 1, "B_CONTINUE", "continue and re-assess"),
         add_it,
-        branch("S-03", 1, "B_COLLECT", "data missing: list what to collect", collect="CSF cytology;MRI of brain and spine"),
+        branch(
+            "S-03", 1, "B_COLLECT", "data missing: list what to collect", collect="CSF cytology;MRI of brain and spine"
+        ),
     ]
     csf = [strand(r["subject_id"], int(r["visit_num"]) - 1, r["csf"]) for r in calls]
     csf.insert(0, strand("S-01", 0, "positive_persistent", reason="baseline"))
@@ -296,7 +299,9 @@ def study(tmp_path: Path) -> Study:
         {"subject_id": "S-01", "kind": "INTRATHECAL", "name": "pemetrexed", "start_dtc": "2024-03-27", "end_dtc": ""},
     ]
     procedures = [{"subject_id": "S-01", "kind": "LUMBAR PUNCTURE", "start_dtc": "2024-02-10"}]
-    left = [{"subject_id": "S-02", "event": "WITHDRAWAL BY SUBJECT", "dtc": "2024-05-06", "scope": "STUDY PARTICIPATION"}]
+    left = [
+        {"subject_id": "S-02", "event": "WITHDRAWAL BY SUBJECT", "dtc": "2024-05-06", "scope": "STUDY PARTICIPATION"}
+    ]
     tables = {
         "calls.csv": (calls, CALL_COLUMNS),
         "best_response.csv": (bests, BEST_COLUMNS),
