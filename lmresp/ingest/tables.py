@@ -262,6 +262,8 @@ def check_table(
     for check in checks:
         check.run()
     _check_keys(described, checks)
+    if table == "subjects":
+        _check_folder_names(checks)
     queries += [query for check in checks for query in check.queries]
     return [check.cells for check in checks if check.good], queries
 
@@ -301,6 +303,21 @@ def _check_keys(table: Table, checks: Iterable[_RowCheck]) -> None:
                 check.ask(
                     "IN002", table.key[-1] if len(table.key) == 1 else "+".join(table.key), shown, allowed=allowed
                 )
+
+
+def _check_folder_names(checks: Iterable[_RowCheck]) -> None:
+    """Set aside subjects whose images could be mixed up: BIDS labels hold letters and digits only, in any case."""
+    groups: dict[str, list[_RowCheck]] = defaultdict(list)
+    for check in checks:
+        groups[re.sub(r"[^0-9A-Za-z]", "", check.cells["subject_id"]).casefold()].append(check)
+    for label, group in groups.items():
+        names = {check.cells["subject_id"] for check in group} - {""}
+        for check in group:
+            others = sorted(names - {check.cells["subject_id"]})
+            if check.cells["subject_id"] and (others or not label):
+                allowed = "identifiers with letters (A to Z) or digits that no other subject has in the same order"
+                shown = ", ".join(others) or "an empty one"
+                check.ask("IN037", "subject_id", check.cells["subject_id"], other=shown, allowed=allowed)
 
 
 def write_queries(path: str | os.PathLike[str], queries: Iterable[Query]) -> None:

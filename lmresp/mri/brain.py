@@ -106,18 +106,15 @@ def refine(frame: Frame, volume: Volume, mask: Mask, signals: TissueSignals) -> 
         return mask
     near = signed_distance(mask, volume)  # negative inside
     reach = number("brain.reach_mm")
-    low = signals.csf + 0.55 * (signals.grey - signals.csf)
+    low = signals.csf + 0.5 * (signals.grey - signals.csf)
     high = signals.white + 0.6 * (signals.white - signals.grey)
     tissue = (volume.array > low) & (volume.array < high) & (near < reach)
     tissue |= near < -2 * reach  # deep inside, whatever the signal
-    radius = number("brain.opening_mm")
-    core = _ball(volume, tissue, -radius)
-    core = _largest(core)
-    opened = _ball(volume, core, radius + 0.5) & tissue
-    closing = number("brain.closing_mm")
-    closed = _ball(volume, _ball(volume, opened, closing), -(closing - number("brain.csf_margin_mm")))
-    refined = ndimage.binary_fill_holes(closed) & (near < reach)
-    return _largest(refined)
+    closing, opening = number("brain.closing_mm"), number("brain.opening_mm")
+    filled = ndimage.binary_fill_holes(_ball(volume, _ball(volume, tissue, closing), -closing))
+    core = _largest(_ball(volume, filled, -opening))
+    outline = _ball(volume, core, opening + number("brain.csf_margin_mm"))
+    return _largest(ndimage.binary_fill_holes(outline & (near < reach)))
 
 
 def tissue_signals(frame: Frame, volume: Volume, mask: Mask) -> TissueSignals:
@@ -125,27 +122,23 @@ def tissue_signals(frame: Frame, volume: Volume, mask: Mask) -> TissueSignals:
 
     Notes
     -----
-    The maps of the template only give the start; 30 steps of expectation maximisation on 200 bins follow, so the
-    result is the same on every run.
+    The maps of the template give the start; 30 steps of expectation maximisation on 200 bins follow, so the result is
+    the same on every run. CSF stays where the ventricles put it: most other dark voxels are partial volume.
     """
     base = template.load()
     values = volume.array[mask]
     top = float(np.percentile(values, 99.0))
     counts, edges = np.histogram(values, bins=200, range=(0.0, max(top, 1e-6)))
     centres = (edges[:-1] + edges[1:]) / 2
-    means = []
     inner = ndimage.binary_erosion(mask, iterations=2)
-    deep_csf = inner & (prior(frame, volume, base.ventricles) > 0.7)
-    for found in (
-        deep_csf,
-        inner & (prior(frame, volume, base.grey) > 0.75),
-        inner & (prior(frame, volume, base.white) > 0.85),
-    ):
-        means.append(float(np.median(volume.array[found])) if int(found.sum()) >= 20 else np.nan)
-    fallback = np.percentile(values, [4, 35, 80])
-    mu = np.where(np.isfinite(means), means, fallback).astype(float)
-    if not mu[0] < mu[1] < mu[2]:
-        mu = fallback.astype(float)
+    start = np.percentile(values, [2, 35, 80]).astype(float)
+    maps = ((base.ventricles, 0.9, 25), (base.grey, 0.75, 50), (base.white, 0.85, 50))
+    for n, (values_of, least, percentile) in enumerate(maps):
+        found = inner & (prior(frame, volume, values_of) > least)
+        if int(found.sum()) >= 20:
+            start[n] = float(np.percentile(volume.array[found], percentile))
+    mu = start if start[0] < start[1] < start[2] else np.percentile(values, [2, 35, 80]).astype(float)
+    csf = float(mu[0])
     sigma = np.full(3, 0.25 * (mu[2] - mu[0]) + 1e-6)
     weight = np.full(3, 1 / 3)
     for _ in range(30):
@@ -153,10 +146,9 @@ def tissue_signals(frame: Frame, volume: Volume, mask: Mask) -> TissueSignals:
         share = density / density.sum(axis=1, keepdims=True) * counts[:, None]
         total = share.sum(axis=0) + 1e-9
         mu = (share * centres[:, None]).sum(axis=0) / total
+        mu[0] = csf
         sigma = np.sqrt((share * (centres[:, None] - mu) ** 2).sum(axis=0) / total) + 1e-3 * top
         weight = total / total.sum()
-    if np.isfinite(means[0]) and abs(mu[0] - means[0]) > 0.5 * abs(mu[1] - means[0]):
-        mu[0] = means[0]  # little CSF in the mask: the ventricles are the better witness
     ordered = np.sort(mu)
     return TissueSignals(float(ordered[0]), float(ordered[1]), float(ordered[2]))
 

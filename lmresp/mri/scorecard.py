@@ -149,13 +149,13 @@ def grade_mri(
     itself = pd.Series(np.where(frame["source"] != "", "SD", "none"), index=frame.index, dtype=object)
     scheme = load_scheme("strand_imaging")
     judged = frame["overall"].where(frame["overall"] != "", "none").where(~early, itself)
-    decided = scheme.decide({"overall": judged})
-    decided.index = frame.index
+    decided = scheme.decide(pd.DataFrame({"overall": judged}))
     drafted = frame["draft_overall"].where(frame["draft_overall"] != "", "none")
-    frame["draft_status"] = scheme.decide({"overall": drafted})["call"].to_numpy()
+    frame["draft_status"] = scheme.decide(pd.DataFrame({"overall": drafted}))["call"]
     frame["draft_status"] = frame["draft_status"].where(frame["draft_overall"] != "", "")
     frame["status"], frame["rule_id"], frame["certainty"] = decided["call"], decided["rule_id"], decided["certainty"]
-    no_spine = ~np.where(by_read, frame["read_spine"].eq("Y"), frame["draft_spine"].eq("Y")) & (frame["source"] != "")
+    spine = frame["read_spine"].where(by_read, frame["draft_spine"]) == "Y"
+    no_spine = ~spine & (frame["source"] != "")
     differs = by_read & (frame["draft_overall"] != "") & (frame["draft_overall"] != frame["overall"]) & ~early
     frame["flags"] = joined(
         [

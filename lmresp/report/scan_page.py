@@ -21,23 +21,20 @@ Result = Mapping[str, Any]
 Findings = Sequence[Mapping[str, Any]]
 Window = tuple[float, float]
 
-# Name of an image on the page -> how its file name ends, for the scan itself and for its reference scan.
+# Name of an image on the page -> how its file name may end, for the scan itself and for its reference scan.
+# The T1 that carries the grid is the one after contrast, or the plain one of a scan without contrast.
+T1 = ("ce-gadolinium_desc-preproc_T1w", "desc-preproc_T1w")
 OWN = {
-    "post": "ce-gadolinium_desc-preproc_T1w",
-    "labels": "desc-lm_dseg",
-    "pre": "space-post_desc-preproc_T1w",
-    "enhancement": "desc-enhancement_map",
-    "compared": "space-reference_desc-preproc_T1w",
-    "compared_labels": "space-reference_desc-lm_dseg",
+    "t1": T1,
+    "labels": ("desc-lm_dseg",),
+    "pre": ("space-post_desc-preproc_T1w",),
+    "enhancement": ("desc-enhancement_map",),
+    "compared": ("space-reference_desc-preproc_T1w",),
+    "compared_labels": ("space-reference_desc-lm_dseg",),
 }
-REFERENCE = {"reference": "ce-gadolinium_desc-preproc_T1w", "reference_labels": "desc-lm_dseg"}
+REFERENCE = {"reference": T1, "reference_labels": ("desc-lm_dseg",)}
 
-TITLES = {  # of the pictures on the scan's own grid
-    "post": "T1 after contrast",
-    "labels": "T1 after contrast, outlines",
-    "pre": "T1 before contrast",
-    "enhancement": "Enhancement",
-}
+FURTHER = {"pre": "T1 before contrast", "enhancement": "Enhancement"}  # pictures beside the T1, where they exist
 PIXELS = 290  # longest side of a head in a picture
 AXIAL_SLICES = (5, 4, 3, 2)  # tried in turn until the page is small enough
 LARGEST = 2_800_000  # bytes of pictures; the page stays below 3 MB
@@ -128,24 +125,30 @@ def _on_grid(volumes: Mapping[str, Volume], name: str, grid: Volume) -> Volume |
     return volume
 
 
-def _own(volumes: Mapping[str, Volume], findings: Findings, window: Window, axial: int) -> list[Panel]:
-    """Draw the scan on its own grid: after contrast, with outlines, before contrast, enhancement."""
-    post = volumes.get("post")
-    if post is None:
+def _t1_title(result: Result) -> str:
+    return "T1 without contrast" if result["contrast"] == "none" else "T1 after contrast"
+
+
+def _own(volumes: Mapping[str, Volume], result: Result, window: Window, axial: int) -> list[Panel]:
+    """Draw the scan on its own grid: T1, the same with outlines, before contrast, enhancement."""
+    t1, findings = volumes.get("t1"), result["findings"]
+    if t1 is None:
         return []
-    labels = _on_grid(volumes, "labels", post)
-    columns = [Column(TITLES["post"], post, window)]
+    labels = _on_grid(volumes, "labels", t1)
+    columns = [Column(_t1_title(result), t1, window)]
     if labels is not None:
-        columns.append(Column(TITLES["labels"], post, window, labels, findings))
+        columns.append(Column(f"{_t1_title(result)}, outlines", t1, window, labels, findings))
     for name, shown in (("pre", window), ("enhancement", ENHANCEMENT_WINDOW)):
-        volume = _on_grid(volumes, name, post)
+        volume = _on_grid(volumes, name, t1)
         if volume is not None:
-            columns.append(Column(TITLES[name], volume, shown))
-    box = head_box(post, PIXELS)
-    return _panels(choose(post, box, findings, labels, axial), box, columns)
+            columns.append(Column(FURTHER[name], volume, shown))
+    box = head_box(t1, PIXELS)
+    return _panels(choose(t1, box, findings, labels, axial), box, columns)
 
 
-def _pairs(volumes: Mapping[str, Volume], window: Window, base_window: Window, axial: int) -> list[Panel]:
+def _pairs(
+    volumes: Mapping[str, Volume], titles: tuple[str, str], window: Window, base_window: Window, axial: int
+) -> list[Panel]:
     """Draw the scan beside its reference scan, on the reference grid, both with outlines."""
     base = volumes.get("reference")
     compared = _on_grid(volumes, "compared", base) if base is not None else None
@@ -153,8 +156,8 @@ def _pairs(volumes: Mapping[str, Volume], window: Window, base_window: Window, a
         return []
     labels = _on_grid(volumes, "compared_labels", base)
     columns = [
-        Column("This scan", compared, window, labels),
-        Column("Reference scan", base, base_window, _on_grid(volumes, "reference_labels", base)),
+        Column(titles[0], compared, window, labels),
+        Column(titles[1], base, base_window, _on_grid(volumes, "reference_labels", base)),
     ]
     box = head_box(base, PIXELS)
     return _panels(choose(base, box, (), labels, axial), box, columns)
@@ -172,7 +175,7 @@ def scan_page(result: Result, images: Mapping[str, Any], reference: Result | Non
     result : mapping
         The scan result (``lmresp-scan-result/1``).
     images : mapping of str to nibabel image
-        3-D images under the names ``post``, ``pre``, ``enhancement``, ``labels`` (grid of the scan), ``compared``,
+        3-D images under the names ``t1``, ``pre``, ``enhancement``, ``labels`` (grid of the scan), ``compared``,
         ``compared_labels`` (this scan on the reference grid), ``reference``, ``reference_labels`` (reference grid).
         Each may be absent; what is absent is not shown, and the page says so.
     reference : mapping, optional
@@ -195,20 +198,21 @@ def scan_page(result: Result, images: Mapping[str, Any], reference: Result | Non
     a factor of two; then each has its own and the page says so.
     """
     volumes = {name: Volume.from_image(images[name]) for name in sorted(images)}
-    post, base = volumes.get("post"), volumes.get("reference")
+    t1, base = volumes.get("t1"), volumes.get("reference")
     base_window = signal_window(base) if base is not None else (0.0, 1.0)
-    window = signal_window(post) if post is not None else base_window
+    window = signal_window(t1) if t1 is not None else base_window
     shared = base is not None and 1 / FACTOR_APART <= window[1] / base_window[1] <= FACTOR_APART
     if shared:
         window = base_window
+    titles = (f"This scan, {_t1_title(result)}", f"Reference scan, {_t1_title(reference or result)}")
     own: list[Panel] = []
     pairs: list[Panel] = []
     for axial in AXIAL_SLICES:
-        own = _own(volumes, result["findings"], window, axial)
-        pairs = _pairs(volumes, window, base_window, axial)
+        own = _own(volumes, result, window, axial)
+        pairs = _pairs(volumes, titles, window, base_window, axial)
         if _weight(own) + _weight(pairs) < LARGEST:
             break
-    notes = [f"{TITLES[name]}: no image for this scan." for name in TITLES if post is not None and name not in volumes]
+    notes = [f"{title}: no image of this scan." for name, title in FURTHER.items() if t1 and name not in volumes]
     if pairs and not shared:
         notes.append(APART_NOTE)
     if result["reference"] and not pairs:
@@ -274,6 +278,11 @@ def write_scan_page(results: Path, scan: str) -> Path:
     return page
 
 
-def _load(folder: Path, scan: str, names: Mapping[str, str]) -> dict[str, Any]:
-    paths = {name: folder / "anat" / f"{scan}_{ending}.nii.gz" for name, ending in names.items()}
-    return {name: nib.load(path) for name, path in paths.items() if path.is_file()}
+def _load(folder: Path, scan: str, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    images = {}
+    for name, endings in names.items():
+        paths = [folder / "anat" / f"{scan}_{ending}.nii.gz" for ending in endings]
+        found = next((path for path in paths if path.is_file()), None)
+        if found is not None:
+            images[name] = nib.load(found)
+    return images

@@ -16,7 +16,7 @@ from lmresp.simulate.tissues import INDEX, MATERIALS, Tissue
 Point = tuple[float, float, float]
 SUBSAMPLES = 4  # per axis and voxel, for the edges of ellipsoids
 SEARCH_MM = 20.0  # a nodule is placed no farther than this from where it was asked for
-FLUID_MM = 0.8  # a nodule is centred where a voxel holds fluid at least this thick
+FLUID_MM = 0.8  # a nodule is centred in fluid: two fifths of a voxel, or this thickness of a coarse one
 VESSEL_CLEARANCE_MM = 9.0  # a nodule's centre keeps off the sinuses, so that it does not melt into them
 PUSH_REACH_MM = 22.0  # brain farther than this from a ventricle does not move
 
@@ -99,7 +99,7 @@ def place(anatomy: Anatomy, nodule: Nodule) -> NDArray[np.float64]:
         )
         free = (anatomy.ventricles[box] < 0.01) & clear
         below_surface = anatomy.hull_distance[box] < -3
-        wanted = (anatomy.fraction(Tissue.CSF)[box] > FLUID_MM / anatomy.grid_mm) & (
+        wanted = (anatomy.fraction(Tissue.CSF)[box] > min(0.4, FLUID_MM / anatomy.grid_mm)) & (
             ndimage.maximum_filter(tissue, 3) > 0.5
         )
         wanted &= free & below_surface

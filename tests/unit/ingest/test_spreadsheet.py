@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -172,6 +173,19 @@ def test_a_date_serial_is_a_date_when_formatted_in_either_epoch(study):
         book.save(study.tables_folder / "tables.xlsx")
         write_raw_tables(study)
         assert raw(study, "csf")[0]["collected_dtc"] == "2024-02-12"  # both serials are this day in their epoch
+
+
+def test_a_wrong_sheet_size_does_not_cut_rows_off(study):
+    """Some programs write a <dimension> that is smaller than the sheet."""
+    path = workbook(study, rows=[["subject_id", "wbc"], ["S-1", 3], ["S-2", 4]])
+    source = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+    with zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            part = source.read(name)
+            target.writestr(name, part.replace(b'<dimension ref="A1:B3"', b'<dimension ref="A1:A2"'))
+    assert b'ref="A1:A2"' in zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml")
+    (read,), _ = read_workbook(path)
+    assert [cells for _, cells in read.rows] == [("S-1", "3"), ("S-2", "4")]
 
 
 def test_a_formula_without_result_is_named(study):

@@ -163,6 +163,15 @@ def test_a_bare_long_number_as_subject_is_a_warning():
     assert only(queries, "IN028").severity == "warning"
 
 
+def test_subjects_whose_image_folders_would_mix_are_set_aside():
+    rows, queries = check(
+        "subjects",
+        *(at(SUBJECT, n, subject_id=name) for n, name in enumerate(("S-1", "S1", "s_2", "S-12", "ΩΨ"), start=2)),
+    )
+    assert [row["subject_id"] for row in rows] == ["s_2", "S-12"]
+    assert [(q.code, q.row, q.sets_aside) for q in queries] == [("IN037", str(n), "Y") for n in (2, 3, 6)]
+
+
 def test_laboratory_values_keep_what_was_given():
     rows, _ = check(
         "csf", at(CSF, protein="45", protein_unit="MG/DL", opening_pressure="250", opening_pressure_unit="mmH2O")

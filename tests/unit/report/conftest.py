@@ -13,23 +13,26 @@ import pytest
 
 from lmresp import queries, store
 
-CALL_COLUMNS = (
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+CALL_COLUMNS = _names(
     "subject_id,visit,visit_num,date,call,rule_id,certainty,provisional,provisional_reason,csf,neuro,mri,"
     "mri_source,criteria,charter,missing,would_change,row_ids,scans,flags,citation,note"
-).split(",")
-BEST_COLUMNS = ("subject_id,best_response,date,visit,confirmed_response,confirmed_date,provisional,calls,reason").split(
-    ","
 )
-PATHWAY_COLUMNS = (
+BEST_COLUMNS = _names("subject_id,best_response,date,visit,confirmed_response,confirmed_date,provisional,calls,reason")
+PATHWAY_COLUMNS = _names(
     "subject_id,visit,visit_num,date,branch,branch_label,nodes,reason,evidence,certainty,collect,inadequate,"
     "inadequate_rule,inadequate_grade,inadequate_literal,inadequate_both,inadequate_call_based,rules_disagree,"
     "parallel_branch,provisional,research_use"
-).split(",")
-STRAND_COLUMNS = "subject_id,visit_num,visit,date,status,reason,row_ids,flags,rule_id,certainty,source".split(",")
-MEASURE_COLUMNS = (
+)
+STRAND_COLUMNS = _names("subject_id,visit_num,visit,date,status,reason,row_ids,flags,rule_id,certainty,source")
+MEASURE_COLUMNS = _names(
     "subject_id,visit_num,visit,scan,scan_date,measure,compartment,value,unit,method,qc,qc_reason,uncertainty,"
     "reference_value,change_percent"
-).split(",")
+)
 
 VISITS = (("1", "BL", "2024-01-01"), ("2", "WK06", "2024-02-12"), ("3", "WK12", "2024-03-25"))
 CITE = "Chamberlain M, et al. Neuro-Oncology 2017;19:484-492. doi:10.1093/neuonc/now183 (abstract)"
@@ -194,7 +197,7 @@ def images() -> dict[str, nib.Nifti1Image]:
     block(labels, (30, 10, 12), 2)
     labels[20:80, 14, 40:44], post[20:80, 14, 40:44] = 1, 1100
     labels[48:53, 100:104, 60:64] = 4
-    arrays = {"post": post, "pre": before, "enhancement": enhancement, "labels": labels}
+    arrays = {"t1": post, "pre": before, "enhancement": enhancement, "labels": labels}
     arrays |= {"compared": post, "compared_labels": labels, "reference": before, "reference_labels": reference_labels}
     return {name: nib.Nifti1Image(array, AFFINE) for name, array in arrays.items()}
 
@@ -233,10 +236,14 @@ def study(tmp_path: Path) -> Study:
         call("S-01", 1, "STABLE", "positive_persistent", "stable", "stable", scans="sub-01_ses-bl"),
         call(
             *("S-01", 2, "PROGRESSION", "negative", "stable", "progressive"),
-            **{"scans": "sub-01_ses-wk06", "mri_source": "draft", "rule_id": "RL01", "certainty": "seen"},
-            **{"citation": CITE, "provisional_reason": "the MRI read is a draft; no radiologist has read it"},
-            **{"note": "Imaging progression alone, with negative CSF and a stable examination."},
-            **{"would_change": "a radiologist's read;an earlier sample with malignant cells"},
+            scans="sub-01_ses-wk06",
+            mri_source="draft",
+            rule_id="RL01",
+            certainty="seen",
+            citation=CITE,
+            provisional_reason="the MRI read is a draft; no radiologist has read it",
+            note="Imaging progression alone, with negative CSF and a stable examination.",
+            would_change="a radiologist's read;an earlier sample with malignant cells",
         ),
         call("S-02", 1, "RESPONSE", "cleared", "improved", "improved"),
         call("S-02", 2, "SUSPECTED_PROGRESSION", "equivocal", "worse", "stable"),
@@ -275,14 +282,19 @@ def study(tmp_path: Path) -> Study:
         message="result has the value 'weird', which is not in its list.",
         action="Use one of: POSITIVE, NEGATIVE.",
         sets_aside="Y",
-        **{"subject_id": "S-04", "visit": "WK06", "file": "csf.csv", "row": "12", "column": "result"},
+        subject_id="S-04",
+        visit="WK06",
+        file="csf.csv",
+        row="12",
+        column="result",
     )
     absent = queries.Query(
         code="SC001",
         severity="warning",
         message="There is no T1 after contrast.",
         action="Ask the site for the series.",
-        **{"subject_id": "S-03", "visit": "WK06"},
+        subject_id="S-03",
+        visit="WK06",
     )
     subject_columns = ["subject_id", "arm", "ref_start_dtc", "rand_dtc", "death_dtc", "death_fl", "last_alive_dtc"]
     person = dict.fromkeys(subject_columns, "") | {"ref_start_dtc": "2024-01-01", "last_alive_dtc": "2024-05-06"}

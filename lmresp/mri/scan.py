@@ -1,0 +1,220 @@
+"""One scan job: load the series, measure, write the pictures and the scan result. Bad data never raises."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from lmresp import __version__, queries, store
+from lmresp.ingest.convert import UnreadableSeries, load_series
+from lmresp.ingest.roles import choose_roles
+from lmresp.mri import images
+from lmresp.mri.measure import measure
+from lmresp.mri.measurement import ReferenceScan, ScanMeasurement
+from lmresp.mri.methods import number
+from lmresp.mri.registration import RegistrationError
+from lmresp.mri.scorecard import overall_from_items
+from lmresp.mri.volume import Volume, VolumeError, checked
+
+FORMAT = "lmresp-scan-result/1"
+_NAMES = {
+    "pre": "space-post_desc-preproc_T1w",
+    "flair": "space-post_desc-preproc_FLAIR",
+    "t2": "space-post_desc-preproc_T2w",
+    "brain": "desc-brain_mask",
+    "labels": "desc-lm_dseg",
+    "enhancement": "desc-enhancement_map",
+    "reference_anchor": "space-reference_desc-preproc_T1w",
+    "reference_labels": "space-reference_desc-lm_dseg",
+}
+_LABELS = ("brain", "labels", "reference_labels")
+_ENHANCEMENT_LIMIT = 5.0  # beyond it only scalp and noise; keeps the stored step at 2e-4
+
+
+def scan_folder(results: Path, scan: str) -> Path:
+    """Folder of a scan's results: ``sub-<label>/ses-<label>``."""
+    subject, session = scan.split("_", 1)
+    return results / subject / session
+
+
+def measure_scan(study_folder: Path, record: Mapping[str, Any], results: Path) -> dict[str, Any]:
+    """Measure one scan and write its results.
+
+    Parameters
+    ----------
+    study_folder : Path
+        The study; ``files`` of the record are relative to it.
+    record : mapping
+        The scan record (``work/scans/<scan>.json``).
+    results : Path
+        ``derivatives/lmresp``; the reference scan's results are read from here.
+
+    Returns
+    -------
+    dict
+        The scan result, as written to ``<scan>_scan.json``. Whatever is wrong with the data ends as ``status``
+        ``not_measured`` with a reason, as an item NE, or as a query.
+    """
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    scan = str(record["scan"])
+    folder = scan_folder(results, scan)
+    shutil.rmtree(folder / "anat", ignore_errors=True)
+    (folder / "anat").mkdir(parents=True)
+    loaded, series, found = _load(study_folder, record)
+    result: dict[str, Any] = {
+        "format": FORMAT,
+        **{key: record[key] for key in ("scan", "subject_id", "visit", "visit_num", "scan_date", "reference")},
+        "software": f"lmresp {__version__}",
+        "status": "not_measured",
+        "reason": "",
+        "contrast": "none",
+        "series": series,
+        "measures": [],
+        "findings": [],
+        "scorecard": {"reference": record["reference"], "items": [], "overall": None, "rule_id": "", "certainty": ""},
+        "qc": [],
+        "geometry": {},
+        "files": {},
+    }
+    reference = None
+    if record["reference"] is not None:
+        reference = read_reference(results, str(record["reference"]))
+        if reference is None:
+            found.append(_query("SC042", record, value=str(record["reference"])))
+    try:
+        measured = measure(loaded, reference)
+    except (VolumeError, RegistrationError) as error:
+        result["reason"] = str(error)
+        found.append(_query("SC041", record, value=str(error)))
+    else:
+        if record["reference"] is not None and reference is None:
+            measured = _without_reference(measured)
+        result |= _tables(measured, record)
+        result["files"] = _write_images(folder, scan, measured)
+        found += [_query(code, record, **fields) for code, fields in measured.queries]
+    result["queries"] = [query.as_row() for query in sorted(set(found), key=lambda q: (q.code, q.column, q.value))]
+    store.write_json(folder / f"{scan}_scan.json", result)
+    return result
+
+
+def read_reference(results: Path, scan: str) -> ReferenceScan | None:
+    """Read a measured scan back as the reference of a later one; None if it was not measured."""
+    folder = scan_folder(results, scan)
+    path = folder / f"{scan}_scan.json"
+    if not path.is_file():
+        return None
+    result = store.read_json(path)
+    if result["status"] != "measured":
+        return None
+    geometry = result["geometry"]
+
+    def read(role: str) -> Volume | None:
+        file = folder / _file(scan, role, result["contrast"])
+        return images.read(file) if file.is_file() else None
+
+    anchor, brain, labels = (read(role) for role in ("anchor", "brain", "labels"))
+    if anchor is None or brain is None or labels is None:
+        return None
+    pre = read("pre")
+    return ReferenceScan(
+        scan=scan,
+        contrast=result["contrast"],
+        anchor=anchor,
+        enhancement=read("enhancement") if geometry["full_signal"] else None,
+        pre=None if pre is None else pre.like(pre.array * np.float32(geometry["pre_scale"])),
+        labels=labels.array.astype(np.uint8),
+        brain=brain.array > 0,
+        to_template=np.array(geometry["to_template"]),
+        stripped=bool(geometry["stripped"]),
+        noise=float(geometry["noise"]),
+        full_signal=float(geometry["full_signal"]),
+        measures={row["measure"]: row["value"] for row in result["measures"] if row["qc"] != "FAIL"},
+        nodules=[
+            (np.array(row["center_mm"]), float(row["long_mm"]), float(row["perp_mm"]))
+            for row in result["findings"]
+            if row["kind"] == "nodule" and row["lm_related"] and row["confidence"] >= number("draft.confident")
+        ],
+        items={
+            row["item"]: row["presence"] for row in result["scorecard"]["items"] if row["compartment"] == "BRAIN"
+        },
+    )
+
+
+def _load(
+    study_folder: Path, record: Mapping[str, Any]
+) -> tuple[dict[str, Volume], list[dict[str, Any]], list[queries.Query]]:
+    """Load the series that have a role; what cannot be read is a query."""
+    roles = choose_roles(record["series"])
+    by_name = {role.series: name for name, role in roles.items()}
+    volumes: dict[str, Volume] = {}
+    rows: list[dict[str, Any]] = []
+    found: list[queries.Query] = []
+    for one in record["series"]:
+        role = by_name.get(one["series"], "")
+        row = {key: value for key, value in one.items() if key != "files"} | {"role": role, "shape": None, "note": ""}
+        if role:
+            try:
+                image, notes = load_series(study_folder, one)
+                volumes[role] = checked(np.asanyarray(image.dataobj), np.asarray(image.affine))
+                row["shape"] = list(volumes[role].shape)
+                row["note"] = "; ".join([roles[role].reason, *notes])
+            except (UnreadableSeries, VolumeError) as error:
+                row["role"], row["note"] = "", str(error)
+                found.append(_query("SC040", record, column=one["series"], value=str(error)))
+        rows.append(row)
+    return volumes, rows, found
+
+
+def _query(code: str, record: Mapping[str, Any], **fields: str) -> queries.Query:
+    return queries.make(code, subject_id=record["subject_id"], visit=record["visit"], **fields)
+
+
+def _without_reference(measured: ScanMeasurement) -> ScanMeasurement:
+    """Mark every change as not evaluable: the reference scan was not measured."""
+    why = "the reference scan was not measured"
+    for item in measured.items:
+        item["change"] = "NE"
+        item["reason"] = f"{item['reason']}; {why}"
+    return measured
+
+
+def _tables(measured: ScanMeasurement, record: Mapping[str, Any]) -> dict[str, Any]:
+    rule = overall_from_items(measured.items) if record["reference"] is not None else None
+    return {
+        "status": "measured",
+        "contrast": measured.contrast,
+        "measures": measured.measures,
+        "findings": measured.findings,
+        "scorecard": {
+            "reference": record["reference"],
+            "items": measured.items,
+            "overall": None if rule is None else str(rule.output),
+            "rule_id": "" if rule is None else str(rule.rule_id),
+            "certainty": "" if rule is None else str(rule.certainty),
+        },
+        "qc": measured.qc,
+        "geometry": measured.geometry,
+    }
+
+
+def _file(scan: str, role: str, contrast: str) -> str:
+    if role == "anchor":
+        name = "desc-preproc_T1w" if contrast == "none" else "ce-gadolinium_desc-preproc_T1w"
+    else:
+        name = _NAMES[role]
+    return f"anat/{scan}_{name}.nii.gz"
+
+
+def _write_images(folder: Path, scan: str, measured: ScanMeasurement) -> dict[str, str]:
+    written = {}
+    for role, volume in sorted(measured.images.items()):
+        name = _file(scan, role, measured.contrast)
+        if role == "enhancement":
+            volume = volume.like(np.clip(volume.array, -_ENHANCEMENT_LIMIT, _ENHANCEMENT_LIMIT))
+        written[name] = images.write(folder / name, volume, labels=role in _LABELS)
+    return written

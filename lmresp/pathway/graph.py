@@ -1,0 +1,179 @@
+"""Loading the pathway graph: nodes are decision tables of the criteria engine, so each is proved total.
+
+The graph itself is data (``graph/<id>.yaml``); there is no expression language.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from importlib.resources import files
+from typing import Any
+
+from lmresp.criteria.reading import read_yaml
+from lmresp.criteria.table import Scheme, build_scheme
+from lmresp.errors import CriteriaError
+
+COLLECT = "B_COLLECT"
+UNKNOWN = "unknown"
+NO_BRANCH = "-"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fact:
+    """One closed fact of the graph; ``recorded`` is empty for a fact that is always derived."""
+
+    name: str
+    values: tuple[str, ...]
+    meaning: str
+    collect: str
+    recorded: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Node:
+    """One node: its table, and per rule the facts to ask for when they are unknown."""
+
+    name: str
+    label: str
+    table: Scheme
+    collect: Mapping[str, tuple[str, ...]]
+    evidence: tuple[str, ...]
+    certainty: str
+    parallel: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Graph:
+    """A pathway; ``nodes`` stand in an order in which every node comes before those it leads to."""
+
+    graph_id: str
+    version: str
+    title: str
+    disclaimer: str
+    entry: str
+    drugs: Mapping[str, tuple[str, ...]]
+    facts: Mapping[str, Fact]
+    nodes: Mapping[str, Node]
+    inadequate: Mapping[str, Scheme]
+    branches: Mapping[str, str]
+    citations: Mapping[str, str]
+
+
+@cache
+def load_graph(graph_id: str) -> Graph:
+    """Load a packaged pathway graph and prove it.
+
+    Raises
+    ------
+    lmresp.errors.CriteriaError
+        If there is no such graph, it breaks its schema, a node is not total or has dead rows, a node or branch that is
+        named does not exist or is never reached, or the nodes form a circle.
+    """
+    file = files("lmresp.pathway").joinpath("graph", f"{graph_id}.yaml")
+    if not file.is_file():
+        raise CriteriaError(f"there is no pathway graph {graph_id!r}")
+    return graph_from_text(file.read_text(encoding="utf-8"), f"graph/{graph_id}.yaml")
+
+
+def graph_from_text(text: str, where: str) -> Graph:
+    """Read a graph from YAML text; see :func:`load_graph`."""
+    schema = json.loads(files("lmresp.pathway").joinpath("graph.schema.json").read_text(encoding="utf-8"))
+    content = read_yaml(text, where, schema)
+    facts = {
+        name: Fact(name, tuple(given["values"]), given["meaning"], given["collect"], given.get("recorded", ""))
+        for name, given in content["facts"].items()
+    }
+    nodes = {name: _node(name, given, facts, content["evidence"], where) for name, given in content["nodes"].items()}
+    rules = {
+        name: _table(f"inadequate_{name}", given, "answer", facts, where)
+        for name, given in content["inadequate"].items()
+    }
+    order = _checked_order(nodes, content["entry"], content["branches"], where)
+    return Graph(
+        graph_id=content["id"],
+        version=content["version"],
+        title=content["title"],
+        disclaimer=content["disclaimer"],
+        entry=content["entry"],
+        drugs={name: tuple(drug.lower() for drug in drugs) for name, drugs in content["drugs"].items()},
+        facts=facts,
+        nodes={name: nodes[name] for name in order},
+        inadequate=rules,
+        branches=content["branches"],
+        citations={name: _cite(given) for name, given in content["evidence"].items()},
+    )
+
+
+def _cite(given: Mapping[str, str]) -> str:
+    ids = [f"{key}:{given[key]}" for key in ("doi", "pmid", "pmcid") if key in given]
+    return f"{' '.join([given['cite'], *ids])} [{given['tag']}]"
+
+
+def _table(name: str, given: Mapping[str, Any], answer: str, facts: Mapping[str, Fact], where: str) -> Scheme:
+    unknown = [fact for fact in given["facts"] if fact not in facts]
+    if unknown:
+        raise CriteriaError(f"{name} uses the unknown fact {unknown[0]!r}", where=where, allowed=", ".join(facts))
+    content = {
+        "id": name,
+        "title": given.get("label", given.get("title", name)),
+        "kind": "pathway",
+        "completeness": "design choice",
+        "enabled_by_default": True,
+        "inputs": {fact: {"values": facts[fact].values, "meaning": facts[fact].meaning} for fact in given["facts"]},
+        "outputs": list(dict.fromkeys(row[answer] for row in given["rules"])),
+        "rules": [
+            {
+                "id": f"{name}.{number}",
+                "when": row["when"],
+                "output": row[answer],
+                "certainty": "convention",
+                "citation": "design choice",
+                "note": row.get("note", ""),
+            }
+            for number, row in enumerate(given["rules"], start=1)
+        ],
+    }
+    return build_scheme(content, f"{where}, {name}")
+
+
+def _node(
+    name: str, given: Mapping[str, Any], facts: Mapping[str, Fact], evidence: Mapping[str, Any], where: str
+) -> Node:
+    table = _table(name, given, "to", facts, where)
+    collect = {
+        rule.rule_id: tuple(row.get("collect", ())) for rule, row in zip(table.rules, given["rules"], strict=True)
+    }
+    for wanted, known in ((given["evidence"], evidence), (sum(collect.values(), ()), facts)):
+        lost = [item for item in wanted if item not in known]
+        if lost:
+            raise CriteriaError(f"{name} names {lost[0]!r}, which is not in the file", where=where)
+    return Node(
+        name, given["label"], table, collect, tuple(given["evidence"]), given["certainty"], given.get("parallel", False)
+    )
+
+
+def _checked_order(nodes: Mapping[str, Node], entry: str, branches: Mapping[str, str], where: str) -> list[str]:
+    targets = {name: {to for output in node.table.outputs for to in output.split(";")} for name, node in nodes.items()}
+    for name, found in targets.items():
+        lost = sorted(found - set(nodes) - set(branches) - {NO_BRANCH})
+        if lost:
+            raise CriteriaError(f"{name} leads to {lost[0]!r}, which is neither node nor branch", where=where)
+    starts = [entry, *(name for name, node in nodes.items() if node.parallel)]
+    reached: set[str] = set()
+    while starts:
+        name = starts.pop()
+        if name not in reached:
+            reached.add(name)
+            starts.extend(targets.get(name, ()))
+    lost = sorted((set(nodes) | set(branches)) - reached)
+    if lost:
+        raise CriteriaError(f"{lost[0]} can never be reached", where=where)
+    try:
+        order = list(TopologicalSorter({name: found & set(nodes) for name, found in targets.items()}).static_order())
+    except CycleError as error:
+        raise CriteriaError(f"the nodes form a circle: {' -> '.join(error.args[1])}", where=where) from error
+    return order[::-1]
