@@ -54,19 +54,20 @@ def snakemake_command(
     """
     folder = workflow_folder()
     named = folder / "profiles" / profile
-    command = [sys.executable, "-m", "snakemake", *targets]
     results = study.resolve() / "derivatives" / "lmresp"
-    command += ["--snakefile", str(folder / "Snakefile"), "--directory", str(results)]
-    command += ["--config", f"study={study.resolve()}"]
-    command += ["--workflow-profile", str(named if named.is_dir() else profile)]
-    if profile not in SLURM_PROFILES or cores:
-        command += ["--cores", str(cores or os.cpu_count() or 1)]
+    # Options that take several values come early: a target at the end must not be taken for one of theirs.
+    command = [sys.executable, "-m", "snakemake", *targets]
     if "--logger" not in extra:
         command += ["--logger", "lmresp"]
         if json_logs:
             command += ["--logger-lmresp-json-lines"]
+    command += ["--config", f"study={study.resolve()}"]
     if quiet:
-        command += ["--quiet"]
+        command += ["--quiet", "all"]
+    command += ["--snakefile", str(folder / "Snakefile"), "--directory", str(results)]
+    command += ["--workflow-profile", str(named if named.is_dir() else profile)]
+    if profile not in SLURM_PROFILES or cores:
+        command += ["--cores", str(cores or os.cpu_count() or 1)]
     return [*command, *extra]
 
 

@@ -27,6 +27,8 @@ def allowed_values(column: spec.Column) -> str:
         parts.append(f"{column.range[0]:g} to {column.range[1]:g}")
     if column.full_date:
         parts.append("year, month and day")
+    if column.needs_year:
+        parts.append("year at least")
     if column.quantity:
         unit = units.standard_unit(column.quantity)
         parts.append(f"unit in {column.name}_unit ({', '.join(units.accepted_units(column.quantity))}); kept in {unit}")

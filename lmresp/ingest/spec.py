@@ -42,6 +42,7 @@ class Column:
     plausible: tuple[float, float] | None = None
     quantity: str = ""
     full_date: bool = False
+    needs_year: bool = False
     hashed: bool = False
     after_cut: str | tuple[str, ...] = ""
     by: Mapping[str, Any] | None = None

@@ -115,6 +115,8 @@ class _RowCheck:
             problem = "looks like the day number of a spreadsheet, not like a date"
         elif not problem and column.full_date and not dates.is_full(text):
             problem = "has no day, which is needed here"
+        elif not problem and column.needs_year and text.startswith("--"):
+            problem = "has no year, which is needed here"
         elif not problem and column.type == "datetime" and not dates.has_time(text):
             problem = "has no time, which is needed here"
         if problem:

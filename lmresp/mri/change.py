@@ -68,9 +68,9 @@ def enhancement_change(
     difference = ndimage.gaussian_filter(current - reference.array, sigma)
     noise = 0.5 * float(np.hypot(*noises))
     edges = np.stack(np.gradient(reference_pre.array, *[float(s) for s in spacing]))
-    slip = number("change.slip_mm") * max(1.0, float(spacing.max()))
+    slip = max(number("change.slip_mm"), 0.1 * float(spacing.max()))
     largest = ndimage.maximum_filter(np.maximum(np.abs(current), np.abs(reference.array)), size=3)
-    # Enhancement has edges of its own: half a slip of them is misregistration, not change.
+    # Enhancement has edges of its own, and they slip too.
     own = np.stack(np.gradient(0.5 * (current + reference.array), *[float(s) for s in spacing]))
     variance = (
         noise**2
@@ -85,7 +85,7 @@ def enhancement_change(
     return Changed(
         up_mm3=float(weight[up].sum()) * voxel,
         down_mm3=float(weight[down].sum()) * voxel,
-        floor_mm3=number("change.floor_mm3") * max(1.0, voxel),
+        floor_mm3=number("change.floor_mm3") * max(1.0, float(np.cbrt(voxel))),
         up=up,
         down=down,
     )

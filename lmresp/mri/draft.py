@@ -36,8 +36,8 @@ class Facts:
         Of the change of the sum, mm2.
     reference_items : dict
         Drafted presence at the reference scan.
-    linear_mm3, linear_confidence : float
-        Film volume and the confidence of its surest piece.
+    linear_mm3, linear_sure_mm3, linear_confidence : float
+        Film volume, the part of it in sure pieces, and the confidence of the surest.
     up_mm3, down_mm3, floor_mm3 : float
         Film that came and went, and what a rescan may show.
     reference_linear_mm3 : float
@@ -59,6 +59,7 @@ class Facts:
     products_uncertainty: float
     reference_items: dict[str, str]
     linear_mm3: float
+    linear_sure_mm3: float
     linear_confidence: float
     up_mm3: float
     down_mm3: float
@@ -141,13 +142,12 @@ def _nodule_change(facts: Facts) -> tuple[Change, str]:
 def _linear(facts: Facts) -> dict[str, Any]:
     if facts.no_enhancement:
         return _row(Item.LINEAR, "BRAIN", Presence.NE, _ne(facts), facts.no_enhancement, 0.0)
-    volume = facts.linear_mm3
-    absent_below, present_above = number("draft.linear_absent_mm3"), number("draft.linear_present_mm3")
-    text = f"film-like enhancement {volume / 1000:.1f} ml"
-    if volume <= absent_below:
-        presence, confidence = Presence.ABSENT, 0.6 * facts.quality
-    elif volume >= present_above and facts.quality >= number("draft.linear_quality"):
+    sure, everything = facts.linear_sure_mm3, facts.linear_mm3
+    text = f"film-like enhancement {everything / 1000:.1f} ml, {sure / 1000:.1f} ml of it sure"
+    if sure >= number("draft.linear_present_mm3") and facts.quality >= number("draft.linear_quality"):
         presence, confidence = Presence.PRESENT, facts.linear_confidence
+    elif everything <= number("draft.linear_absent_mm3"):
+        presence, confidence = Presence.ABSENT, 0.6 * facts.quality
     else:
         presence, confidence = Presence.NE, 0.3 * facts.quality
         text += ": cannot be told from vessels without a reader"

@@ -275,7 +275,7 @@ def _change(
     if found.why_not or found.map is None or reference.enhancement is None or reference.pre is None:
         return None, pictures
     gain = float(np.clip(reference.full_signal / max(found.full_signal, 1e-6), 0.6, 1.6))
-    current = gain * resample(found.map.map, grid, scan.from_reference)
+    current = gain * resample(found.map.map, grid, scan.from_reference, how="cubic")
     depth = normal_structures.surface_depth(reference.brain, grid)
     zones, _ = normal_structures.zones(grid, reference.to_template, depth)
     nodule_now = resample(scan.anchor.like(found.nodule_mask), grid, scan.from_reference) > 0.2
@@ -346,6 +346,9 @@ def _facts(
         products_uncertainty=spread,
         reference_items={} if reference is None else reference.items,
         linear_mm3=film.volume_mm3 if film else 0.0,
+        linear_sure_mm3=sum(c.volume_mm3 for c in film.components if c.confidence >= number("draft.linear_sure"))
+        if film
+        else 0.0,
         linear_confidence=max((c.confidence for c in film.components), default=0.0) if film else 0.0,
         up_mm3=changed.up_mm3 if changed else 0.0,
         down_mm3=changed.down_mm3 if changed else 0.0,

@@ -115,13 +115,15 @@ def _measure(
         return None
     index = np.argwhere(filled).mean(axis=0) + [s.start for s in box]
     center = (grid.affine @ [*index, 1.0])[:3]
-    edge = distance[fluid].min() if fluid.any() else np.inf
+    outline = (values > half) & allowed
+    # From the edge of the lesion to the edge of the fluid: half a voxel is taken off at each end.
+    gap = ndimage.distance_transform_edt(~outline, sampling=spacing)[fluid & ~outline]
+    edge = float(gap.min()) - float(spacing.mean()) if gap.size else np.inf
     limit = number("nodules.measurable_mm")
     borderline = min(abs(found.long_mm - limit), abs(found.perp_mm - limit)) < 0.5
     height = float(np.percentile(values[filled], 75))
     signal = 1 - float(np.exp(-max(height / max(noise, 1e-6) - 3, 0) / 3))
     shape = min(1.0, inscribed / equivalent / 0.75)
-    outline = (values > half) & allowed
     return Nodule(
         center_mm=np.asarray(center, dtype=float),
         long_mm=found.long_mm,

@@ -81,9 +81,15 @@ def measure(csf: Float, brain: Mask, grid: Volume, to_template: Matrix) -> Ventr
     labels, count = ndimage.label(grown)
     touching = np.unique(labels[inside])
     mask = np.isin(labels, touching[touching > 0]) if count else grown
+    # Choroid plexus lies in the ventricles but does not look like CSF: close over it.
+    closing = number("ventricles.closing_mm")
+    closed = signed_distance(signed_distance(mask, grid) <= closing, grid) <= -closing if mask.any() else mask
+    plexus = ndimage.binary_fill_holes(closed | mask) & brain & ~mask & ~cistern & prior
+    mask = mask | plexus
     rim = ndimage.binary_dilation(mask) & ~outside & (reach <= growth) & brain & ~cistern
-    volume = float(csf[mask].sum() + np.where(rim & ~mask & ~fluid, csf, 0).sum()) * grid.voxel_mm3
-    return Ventricles(mask, volume, _evans(np.where(mask | (rim & ~fluid), csf, 0), brain, grid, to_template))
+    part = np.where(mask | (rim & ~fluid), csf, 0).astype(np.float32)
+    part[plexus] = 1.0
+    return Ventricles(mask, float(part.sum()) * grid.voxel_mm3, _evans(part, brain, grid, to_template))
 
 
 def _evans(fraction: Float, brain: Mask, grid: Volume, to_template: Matrix) -> float | None:

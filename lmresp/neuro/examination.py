@@ -246,12 +246,14 @@ def _reason(frame: pd.DataFrame, inputs: pd.DataFrame) -> pd.Series:
     by_items = frame["instrument"] + ": " + inputs["items"].str.replace("_", " ").str.lower()
     chosen = np.select(
         [
+            (frame["position"] != "") & frame["status"].eq("stable"),
             inputs["other_cause"] & frame["rule_id"].eq("NS01"),
             inputs["examiner"] != "none",
             frame["instrument"] != "",
             ~frame["done"],
         ],
         [
+            pd.Series("reference visit", index=frame.index),
             "change explained otherwise: " + frame["alternative_cause"],
             "examiner: " + inputs["examiner"].str.lower(),
             by_items,

@@ -144,10 +144,10 @@ def _node(
     name: str, given: Mapping[str, Any], facts: Mapping[str, Fact], evidence: Mapping[str, Any], where: str
 ) -> Node:
     table = _table(name, given, "to", facts, where)
-    collect = {
-        rule.rule_id: tuple(row.get("collect", ())) for rule, row in zip(table.rules, given["rules"], strict=True)
-    }
-    for wanted, known in ((given["evidence"], evidence), (sum(collect.values(), ()), facts)):
+    rows = zip(table.rules, given["rules"], strict=True)
+    collect = {rule.rule_id: tuple(row.get("collect", ())) for rule, row in rows}
+    asked = [fact for wanted in collect.values() for fact in wanted]
+    for wanted, known in ((given["evidence"], evidence), (asked, facts)):
         lost = [item for item in wanted if item not in known]
         if lost:
             raise CriteriaError(f"{name} names {lost[0]!r}, which is not in the file", where=where)

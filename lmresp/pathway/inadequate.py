@@ -36,11 +36,12 @@ def judge_inadequate(facts: pd.DataFrame, charter: Charter, graph: Graph) -> pd.
         (Y when two rules that decide give different answers, else N).
     """
     answers = pd.DataFrame({rule: graph.inadequate[rule].decide(facts)["call"] for rule in RULES}, index=facts.index)
-    words = answers.where(answers.isin(_OPEN), answers.ne("none").replace({True: "Y", False: "N"}).astype(object))
+    words = answers.apply(lambda answer: answer.where(answer.isin(_OPEN), "Y").mask(answer == "none", "N"))
     chosen = charter.text("inadequate_rule")
     out = words.add_prefix("inadequate_")
     out["inadequate"] = words[chosen]
     out["inadequate_rule"] = chosen
     out["inadequate_grade"] = answers[chosen].where(words[chosen] == "Y", "")
-    out["rules_disagree"] = (words.eq("Y").any(axis=1) & words.eq("N").any(axis=1)).map({True: "Y", False: "N"})
+    disagree = words.isin(["Y"]).any(axis=1) & words.isin(["N"]).any(axis=1)
+    out["rules_disagree"] = disagree.map({True: "Y", False: "N"})
     return out.astype(object)

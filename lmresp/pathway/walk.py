@@ -58,11 +58,9 @@ def find_branches(
 
 def _walk(facts: pd.DataFrame, graph: Graph) -> pd.DataFrame:
     at = pd.Series(graph.entry, index=facts.index, dtype=object)
-    out = pd.DataFrame(
-        "", index=facts.index, dtype=object, columns=["nodes", "reason", "evidence", "certainty", "collect"]
-    )
+    columns = ["nodes", "reason", "evidence", "certainty", "collect"]
+    out = pd.DataFrame("", index=facts.index, dtype=object, columns=columns)
     parallel = pd.Series("", index=facts.index, dtype=object)
-    assessed = pd.Series(data=False, index=facts.index)
     for name, node in graph.nodes.items():  # in order, so that one pass follows every way through
         here = pd.Series(data=True, index=facts.index) if node.parallel else at == name
         if not here.any():
@@ -72,7 +70,6 @@ def _walk(facts: pd.DataFrame, graph: Graph) -> pd.DataFrame:
             parallel[here] = decided["call"].where(decided["call"] != NO_BRANCH, "")
             continue
         at[here] = decided["call"]
-        assessed |= here
         out.loc[here, "nodes"] = joined([out.loc[here, "nodes"], flag(here[here], name)])
         out.loc[here, "reason"] = node.label + ": " + decided["note"]
         out.loc[here, "evidence"] = "; ".join(graph.citations[cite] for cite in node.evidence)
@@ -86,13 +83,10 @@ def _walk(facts: pd.DataFrame, graph: Graph) -> pd.DataFrame:
 def _asked(facts: pd.DataFrame, rule_id: pd.Series, collect: Mapping[str, tuple[str, ...]], graph: Graph) -> pd.Series:
     """Name the facts that the rule asks for and that are not known."""
     open_words = {UNKNOWN, "missing", "not_evaluable"}
-    parts = [
-        flag(
-            rule_id.map(lambda rule, fact=fact: fact in collect[rule]) & facts[fact].isin(open_words),
-            graph.facts[fact].collect,
-        )
-        for fact in sorted({fact for wanted in collect.values() for fact in wanted})
-    ]
+    parts = []
+    for fact in sorted({fact for wanted in collect.values() for fact in wanted}):
+        rules = [rule for rule, wanted in collect.items() if fact in wanted]
+        parts.append(flag(rule_id.isin(rules) & facts[fact].isin(open_words), graph.facts[fact].collect))
     return joined(parts, "; ") if parts else pd.Series("", index=facts.index, dtype=object)
 
 

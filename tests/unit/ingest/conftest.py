@@ -25,10 +25,12 @@ class Folder:
 
     @property
     def mri_folder(self) -> Path:
+        """Folder of the images."""
         return self.folder / "mri"
 
     @property
     def results(self) -> Path:
+        """Folder of the outputs."""
         return self.folder / "derivatives" / "lmresp"
 
 

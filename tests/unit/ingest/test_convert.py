@@ -157,7 +157,7 @@ def test_large_integers_become_float_without_wrapping(tmp_path: Path) -> None:
 def test_a_truncated_archive_is_refused(tmp_path: Path, nifti_file: Callable[..., Path], keep: int) -> None:
     path = nifti_file(tmp_path / "a.nii.gz")
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(UnreadableSeries, match="damaged|cut short"):
+    with pytest.raises(UnreadableSeries, match=r"damaged|cut short"):
         load_series(tmp_path, nifti_record("a.nii.gz"))
 
 

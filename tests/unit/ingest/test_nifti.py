@@ -67,7 +67,8 @@ def test_sidecar_keeps_only_allowed_facts(tmp_path: Path) -> None:
     given = {
         "EchoTime": 0.00298, "RepetitionTime": 2.3, "MRAcquisitionType": "3D", "ScanningSequence": "GR_IR",
         "AcquisitionDateTime": "2024-02-12T10:11:12.5", "SeriesDescription": "t1 mprage JANE", "PatientName": "JANE",
-        "PatientBirthDate": "1970-01-02", "InstitutionName": "JANE", "ContrastBolusIngredient": "none", "FlipAngle": True,
+        "PatientBirthDate": "1970-01-02", "InstitutionName": "JANE", "ContrastBolusIngredient": "none",
+        "FlipAngle": True,
     }  # fmt: skip
     path.write_text(json.dumps(given))
     found = nifti.read_sidecar(path)

@@ -20,7 +20,8 @@ def header(**facts: Any) -> Header:
     return Header(**(base | facts))
 
 
-# Timing of protocols in use: MPRAGE (ADNI), 2-D spin echo T1, SPACE T1, T1 FLAIR, 2-D and 3-D FLAIR, T2 TSE, STIR, PD, SWI.
+# Timing of protocols in use: MPRAGE, fast GRE, 2-D spin echo T1, SPACE T1, T1 FLAIR, 2-D and 3-D FLAIR, T2, STIR, PD,
+# SWI, EPI.
 @pytest.mark.parametrize(
     ("scanning", "te", "tr", "ti", "expected"),
     [

@@ -77,6 +77,7 @@ CASES = [
     ("IN004", "csf", {"collected_dtc": "2024-02"}, "collected_dtc", "YYYY-MM-DD"),
     ("IN004", "csf", {"collected_dtc": "45334"}, "collected_dtc", "YYYY-MM-DD"),
     ("IN004", "subjects", {"death_dtc": "UN-JAN-2024"}, "death_dtc", "YYYY-MM"),
+    ("IN004", "subjects", {"death_dtc": "--05-10"}, "death_dtc", "YYYY-MM"),
     ("IN004", "mri_reads", {"read_dtc": "2024-02-14"}, "read_dtc", "Thh:mm"),
     ("IN007", "csf", {"protein": "45"}, "protein_unit", "g/L, g/dL, mg/dL, mg/L"),
     ("IN007", "csf", {"protein": "45", "protein_unit": "mmol/L"}, "protein_unit", "mg/dL"),

@@ -28,7 +28,9 @@ PATHWAY_COLUMNS = _names(
     "inadequate_rule,inadequate_grade,inadequate_literal,inadequate_both,inadequate_call_based,rules_disagree,"
     "parallel_branch,provisional,research_use"
 )
-STRAND_COLUMNS = _names("subject_id,visit_num,visit,date,status,reason,row_ids,flags,rule_id,certainty,source")
+STRAND_COLUMNS = _names(
+    "subject_id,visit_num,visit,date,status,reason,row_ids,flags,rule_id,certainty,source,draft_status,alternative_cause"
+)
 MEASURE_COLUMNS = _names(
     "subject_id,visit_num,visit,scan,scan_date,measure,compartment,value,unit,method,qc,qc_reason,uncertainty,"
     "reference_value,change_percent"

@@ -170,6 +170,16 @@ def test_visit_says_call_rule_certainty_what_would_change_it_and_branch(study: A
     assert "Evidence: zhong2024; fan2021. Certainty D (case or opinion), provisional." in add_it
 
 
+def test_draft_that_a_reader_overruled_and_alternative_cause_are_printed(study: Any, make: Any) -> None:
+    read = next(row for row in study.tables["work/mri.csv"][0] if row["subject_id"] == "S-02")
+    read |= {"source": "read", "status": "improved", "draft_status": "progressive"}
+    study.tables["work/neuro.csv"][0][3] |= {"alternative_cause": "steroid taper"}
+    part = subject_part(study_report(load(study, make)), "S-02")
+    assert "The draft said: Progressive" in part
+    assert "Alternative cause: steroid taper" in part
+    assert part.count("The draft said") == 1
+
+
 def test_header_says_how_much_is_verified(study: Any, make: Any) -> None:
     text = study_report(load(study, make))
     assert "2 of 96 cells of the criteria read in their source" in text

@@ -1,0 +1,150 @@
+"""Real NIfTI: brains before and after contrast, two studies of one person, spines, and odd values."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from lmresp import store
+from lmresp.ingest import nifti
+from lmresp.ingest.convert import UnreadableSeries, load_series
+from lmresp.ingest.inventory import build_index
+from lmresp.ingest.roles import choose_roles
+from lmresp.ingest.series import classify
+from lmresp.terms import BodyPart, Plane
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """A study folder as far as the index needs it."""
+
+    folder: Path
+    data_cut: str = "2025-12-31"
+
+    @property
+    def mri_folder(self) -> Path:
+        """Folder of the images."""
+        return self.folder / "mri"
+
+    @property
+    def results(self) -> Path:
+        """Folder of the outputs."""
+        return self.folder / "derivatives" / "lmresp"
+
+
+@pytest.fixture
+def mri(shared_data: Path) -> Path:
+    folder = shared_data / "mri"
+    if not folder.is_dir():
+        pytest.skip(f"real MRI not found: {folder}")
+    return folder
+
+
+def record(*names: str) -> dict[str, Any]:
+    return {"source": "nifti", "files": list(names), "facts": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "edges"),
+    [
+        ("brain_prepost_glioma/tcga-du-7294_t1.nii.gz", (512, 512, 34), (0.47, 0.47, 5.0)),
+        ("brain_prepost_glioma/tcga-du-7294_t1c.nii.gz", (512, 512, 68), (0.47, 0.47, 2.5)),
+        ("brain_prepost_glioma/tcga-du-7294_flair.nii.gz", (256, 256, 68), (0.94, 0.94, 2.5)),
+        ("brain_prepost_mni/ms-patient07_t1c.nii.gz", (182, 218, 182), (1.0, 1.0, 1.0)),
+        ("brain_longitudinal/ms-patient12/study1_T1W.nii.gz", (256, 256, 48), (0.91, 0.91, 3.0)),
+        ("spine/lumbar_t2.nii.gz", (38, 257, 201), (1.0, 1.0, 1.0)),
+    ],
+)
+def test_volumes_have_their_published_grid_in_ras(
+    mri: Path, name: str, shape: tuple[int, ...], edges: tuple[float, ...]
+) -> None:
+    image, _ = load_series(mri, record(name))
+    assert image.shape == shape
+    assert np.allclose(image.header.get_zooms(), edges, atol=0.006)
+    assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
+    source = nib.load(mri / name)
+    assert np.isclose(float(np.asarray(image.dataobj, dtype=float).sum()), float(source.get_fdata().sum()), rtol=1e-5)
+    for text in (b"elephant", b"FSL", b"TE=", b"Time="):
+        assert text not in image.header.binaryblock
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("mtr_has_minus_inf.nii.gz", "not finite"),
+        ("tsnr_has_nan.nii.gz", "not finite"),
+        ("venc_4d_single_slice.nii.gz", "more than one volume"),
+        ("warp5d_has_float32_max.nii.gz", "more than one volume"),
+    ],
+)
+def test_odd_values_are_refused_with_a_reason(mri: Path, name: str, reason: str) -> None:
+    with pytest.raises(UnreadableSeries, match=reason):
+        load_series(mri / "odd_values", record(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "plane", "acquisition"),
+    [
+        ("brain_prepost_glioma/tcga-du-7294_t1.nii.gz", Plane.AXIAL, "2D"),
+        ("spine/cervical_t2star_axial.nii.gz", Plane.AXIAL, "2D"),
+        ("spine/thoracic_t2_fakelesion.nii.gz", Plane.SAGITTAL, "3D"),
+    ],
+)
+def test_plane_and_acquisition(mri: Path, name: str, plane: Plane, acquisition: str) -> None:
+    found = classify(nifti.read_header(mri / name, f"mri/{name}"))
+    assert (found.plane, found.acquisition) == (plane, acquisition)
+
+
+def test_bids_study_of_real_series(mri: Path, tmp_path: Path) -> None:
+    study = Folder(tmp_path / "study")
+    glioma = {"t1": "T1w", "t1c": "ce-gd_T1w", "t2": "T2w", "flair": "FLAIR"}
+    anat = study.mri_folder / "sub-G1/ses-BL/anat"
+    anat.mkdir(parents=True)
+    for source, name in glioma.items():
+        shutil.copy(mri / f"brain_prepost_glioma/tcga-du-7294_{source}.nii.gz", anat / f"sub-G1_ses-BL_{name}.nii.gz")
+    box = study.mri_folder / "box"
+    box.mkdir()
+    for number in (1, 2):
+        for name in ("T1W", "T2W", "FLAIR"):
+            shutil.copy(mri / f"brain_longitudinal/ms-patient12/study{number}_{name}.nii.gz", box)
+    shutil.copy(mri / "spine/lumbar_t2.nii.gz", study.mri_folder / "lumbar.nii.gz")
+    visits = [
+        {"subject_id": s, "visit": v, "visit_num": n, "start_dtc": d, "status": "DONE"}
+        for s, v, n, d in (
+            ("G1", "BL", "1", "2020-01-01"),
+            ("M1", "BL", "1", "2020-01-01"),
+            ("M1", "WK12", "2", "2020-03-22"),
+        )
+    ]
+    scans = [
+        {"path": "box/study1_*", "subject_id": "M1", "visit": "BL"},
+        {"path": "box/study2_*", "subject_id": "M1", "visit": "WK12"},
+        {"path": "box/*_T1W.nii.gz", "sequence": "T1_POST"},
+        {"path": "box/*_T2W.nii.gz", "sequence": "T2"},
+        {"path": "box/*_FLAIR.nii.gz", "sequence": "FLAIR"},
+        {"path": "lumbar.nii.gz", "subject_id": "G1", "visit": "BL", "sequence": "T2", "body_part": "LUMBAR"},
+    ]
+    build_index(study, {"subjects": [{"subject_id": "G1"}, {"subject_id": "M1"}], "visits": visits, "scans": scans})
+    work = study.results / "work"
+    records = {p.stem: store.read_json(p) for p in sorted((work / "scans").iterdir())}
+    assert list(records) == ["sub-G1_ses-BL", "sub-M1_ses-BL", "sub-M1_ses-WK12"]
+    assert records["sub-M1_ses-WK12"]["reference"] == "sub-M1_ses-BL"
+    roles = choose_roles(records["sub-G1_ses-BL"]["series"])
+    chosen = {
+        r: next(s for s in records["sub-G1_ses-BL"]["series"] if s["series"] == c.series) for r, c in roles.items()
+    }
+    assert {r: s["files"][0].rsplit("_BL_")[-1].split("ses-BL_")[-1] for r, s in chosen.items()} == {
+        "post": "ce-gd_T1w.nii.gz", "pre": "T1w.nii.gz", "flair": "FLAIR.nii.gz", "t2": "T2w.nii.gz",
+    }  # fmt: skip
+    assert all(s["body_part"] == BodyPart.BRAIN for s in chosen.values())
+    queries = store.read_csv(work / "index.queries.csv")
+    # Slices of 5 and 2.5 mm against the protocol's 1 mm; no T1 before contrast for the second subject.
+    thick = {q["value"] for q in queries if q["code"] == "SC015" and q["subject_id"] == "G1"}
+    assert thick == {"5 mm", "2.5 mm"}
+    assert {q["visit"] for q in queries if q["code"] == "SC013"} == {"BL", "WK12"}
