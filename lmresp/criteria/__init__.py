@@ -7,7 +7,7 @@ settings that a study agrees on. The code here only loads, proves and evaluates 
 from __future__ import annotations
 
 from lmresp.criteria.charter import Charter, charter_from_record, charter_record, load_charter
-from lmresp.criteria.loading import load_scale, load_scheme, path, schemes
+from lmresp.criteria.load import load_scale, load_scheme, path, schemes
 from lmresp.criteria.table import PUBLISHED, Rule, Scheme
 
 __all__ = [

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lmresp.criteria.loading import load_scheme, path
+from lmresp.criteria.load import load_scheme, path
 from lmresp.criteria.reading import read_yaml, schema
 from lmresp.criteria.table import Scheme
 from lmresp.errors import CriteriaError
@@ -149,8 +149,8 @@ def _read_study_charter(file: Path) -> dict[str, Any]:
             name: given if isinstance(given, dict) else {"value": given} for name, given in rough["settings"].items()
         }
     signed = rough.get("signed")
-    if isinstance(signed, dict) and hasattr(signed.get("on"), "isoformat"):
-        signed["on"] = signed["on"].isoformat()  # YAML reads an unquoted date as a date
+    if isinstance(signed, dict) and hasattr(signed.get("date"), "isoformat"):
+        signed["date"] = signed["date"].isoformat()  # YAML reads an unquoted date as a date
     return read_yaml(json.dumps(rough, default=str), file.name, schema("charter"))
 
 

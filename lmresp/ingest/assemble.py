@@ -54,9 +54,10 @@ def assemble(paths: Sequence[Path]) -> tuple[NDArray[Any], NDArray[np.float64]]:
         except Exception as error:
             raise UnreadableSeries(f"the pixels of {path.name} cannot be decoded ({type(error).__name__})") from None
     shape, orientation, spacing = frames[0][0].shape, frames[0][2], frames[0][3]
+    near = limit("geometry", "same_grid_tolerance")
     for pixels, _, direction, size in frames:
-        same = np.abs(direction - orientation).max() <= 10 * limit("geometry", "same_angle_tolerance")
-        if pixels.shape != shape or not same or np.abs(size - spacing).max() > 0.01:
+        same = np.abs(direction - orientation).max() <= near
+        if pixels.shape != shape or not same or np.abs(size - spacing).max() > near:
             raise UnreadableSeries("slices differ in size or orientation")
     normal = np.cross(orientation[:3], orientation[3:])
     slices = sorted(((float(f[1] @ normal), f[1], f[0]) for f in frames), key=lambda one: one[0])

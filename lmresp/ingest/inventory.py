@@ -94,9 +94,10 @@ def build_index(study: StudyFolder, tables: Mapping[str, Sequence[Mapping[str, s
         groups[(one.subject_id, one.visit.visit)].append(one)
     names, more = _scan_names(sorted(groups))
     problems += more
+    sidecars = {f.path: f.facts for f in files if f.kind == "sidecar"}
     records = []
     for key, name in sorted(names.items(), key=lambda item: item[1]):
-        record, more = _record(name, groups[key], files)
+        record, more = _record(name, groups[key], sidecars)
         records.append(record)
         problems += [*more, *scan_checks.scan(record, groups[key][0].visit, str(study.data_cut or ""))]
     problems += scan_checks.same_image(records)
@@ -133,7 +134,7 @@ def _place(
 ) -> tuple[list[Placed], list[Query]]:
     """Give every image file its subject, date and visit; what cannot be told becomes a query."""
     by_norm = {assign.norm(s): s for s in subjects}
-    beside = {f.path: f.facts for f in files if f.kind in ("sidecar", "scans_tsv")}
+    dates = _dates_beside(files)
     problems: list[Query] = []
     sessions: dict[tuple[str, str], list[tuple[File, assign.Override, str]]] = defaultdict(list)
     for file in candidates:
@@ -156,7 +157,7 @@ def _place(
             sessions[(subject, session)].append((file, override, f"subject by {how}"))
     placed: list[Placed] = []
     for (subject, _), members in sorted(sessions.items(), key=lambda item: item[0]):
-        date, source = _session_date(members, beside)
+        date, source = _session_date(members, dates)
         for file, override, how in members:
             one, problem = _visit(file, override, subject, date, source, how, visits.get(subject, []))
             if problem and override.value("use") != "N":
@@ -171,24 +172,27 @@ def _place_of(file: File) -> str:
     return str(PurePosixPath(file.path).parent) if file.kind == "dicom" else file.path
 
 
-def _session_date(
-    members: list[tuple[File, assign.Override, str]], beside: Mapping[str, Mapping[str, Any]]
-) -> tuple[str, str]:
+def _dates_beside(files: list[File]) -> dict[str, str]:
+    """Date of every NIfTI path that a sidecar (by its own name) or a ``*_scans.tsv`` gives."""
+    out: dict[str, str] = {}
+    for file in files:
+        if file.kind == "sidecar" and file.facts.get("date"):
+            stem = file.path.removesuffix(".json")
+            out |= {stem + suffix: str(file.facts["date"]) for suffix in nifti.SUFFIXES}
+        elif file.kind == "scans_tsv":
+            folder = PurePosixPath(file.path).parent
+            for name, date in file.facts.items():
+                out.setdefault(str(folder / name), str(date))
+    return out
+
+
+def _session_date(members: list[tuple[File, assign.Override, str]], dates_beside: Mapping[str, str]) -> tuple[str, str]:
     """Date of a session from its headers, sidecars or ``*_scans.tsv``, with its source."""
     dates = sorted({f.header.date for f, _, _ in members if f.header and f.header.date})
     if dates:
         return dates[0], "DICOM header"
-    found = set()
-    for file, _, _ in members:
-        sidecar = beside.get(f"{file.path.rsplit('/', 1)[0]}/{nifti.stem(PurePosixPath(file.path).name)}.json", {})
-        found.add(str(sidecar.get("date", "")))
-        folder = PurePosixPath(file.path).parent
-        for up in list(folder.parents)[:-1]:
-            for name, facts in beside.items():
-                if name.endswith("_scans.tsv") and str(PurePosixPath(name).parent) == str(up):
-                    found.add(str(facts.get(str(PurePosixPath(file.path).relative_to(up)), "")))
-    found.discard("")
-    return (min(found), "BIDS sidecar or scans.tsv") if found else ("", "")
+    found = sorted({dates_beside[f.path] for f, _, _ in members if f.path in dates_beside})
+    return (found[0], "BIDS sidecar or scans.tsv") if found else ("", "")
 
 
 def _visit(
@@ -237,10 +241,11 @@ def _scan_names(keys: list[tuple[str, str]]) -> tuple[dict[tuple[str, str], str]
     return out, problems
 
 
-def _record(name: str, members: list[Placed], files: list[File]) -> tuple[dict[str, Any], list[Query]]:
+def _record(
+    name: str, members: list[Placed], sidecars: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, Any], list[Query]]:
     """Build the scan record of one subject's visit."""
     visit = members[0].visit
-    sidecars = {f.path: f.facts for f in files if f.kind == "sidecar"}
     merged = [_with_sidecar(m.file, sidecars) for m in members]
     stacks = build_stacks(merged)
     classes = [classify(s.header, s.extents) for s in stacks]

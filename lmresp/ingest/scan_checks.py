@@ -98,16 +98,15 @@ def scan(record: Mapping[str, Any], visit: assign.Visit, data_cut: str) -> list[
 def _thick_slices(entries: Sequence[Mapping[str, Any]], chosen: set[str], where: Mapping[str, Any]) -> list[Query]:
     """T1 series with thicker slices than the protocol asks for."""
     slack, brain, cord = (limit("limits", n) for n in ("slice_tolerance_mm", "brain_slice_mm", "spine_slice_mm"))
+    usable = [one for one in entries if one["use"] and one["facts"].get("slice_thickness_mm") is not None]
+    head = [one for one in usable if one["series"] in chosen]
+    spine = [one for one in usable if one["body_part"] in SPINE and one["sequence"] in T1]
     out = []
-    for one in entries:
-        thickness = one["facts"].get("slice_thickness_mm")
-        if thickness is None or not one["use"]:
-            continue
-        cell: dict[str, Any] = {"column": one["series"], "value": f"{thickness:g} mm"}
-        if one["series"] in chosen and thickness > brain + slack:
-            out.append(make("SC015", **where, **cell, allowed=f"at most {brain:g} mm"))
-        if one["body_part"] in SPINE and one["sequence"] in T1 and thickness > cord + slack:
-            out.append(make("SC016", **where, **cell, allowed=f"at most {cord:g} mm"))
+    for code, able, most in (("SC015", head, brain), ("SC016", spine, cord)):
+        thick = [(one["series"], one["facts"]["slice_thickness_mm"]) for one in able]
+        listed = ", ".join(f"{name} {mm:g} mm" for name, mm in thick if mm > most + slack)
+        if listed:
+            out.append(make(code, **where, value=listed, allowed=f"at most {most:g} mm"))
     return out
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lmresp import store
-from lmresp.ingest.header import Header, limit, rules
+from lmresp.ingest.header import Header, limit
 from lmresp.ingest.headers import File
 
 
@@ -74,13 +74,18 @@ def build_stacks(files: Sequence[File]) -> list[Stack]:
         it by orientation, matrix, pixel size, echo and kind of image; a NIfTI file is a stack of its own. A file whose
         SOPInstanceUID was seen before is a copy and is left out.
     """
-    groups: dict[tuple[Any, ...], list[File]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[list[File]]] = defaultdict(list)
     for file in sorted(files, key=lambda f: f.path):
-        groups[_key(file)].append(file)
+        alike = groups[_key(file)]
+        group = next((g for g in alike if _same_grid(g[0], file)), None)
+        if group is None:
+            alike.append([file])
+        else:
+            group.append(file)
     totals: Counter[str] = Counter()
     for (series, _), frames in {(h.series, h.sop or f.path): h.frames for f in files if (h := f.header)}.items():
         totals[series] += frames
-    stacks = [_nifti(g[0]) if g[0].kind == "nifti" else _dicom(g, totals) for g in groups.values()]
+    stacks = [_nifti(g[0]) if g[0].kind == "nifti" else _dicom(g, totals) for a in groups.values() for g in a]
     return sorted(stacks, key=lambda s: (s.header.date, s.header.time, s.files[0]))
 
 
@@ -89,8 +94,16 @@ def _key(file: File) -> tuple[Any, ...]:
     if h is None or file.kind == "nifti":
         return (file.path,)
     series = h.series or str(PurePosixPath(file.path).parent)
-    rounded = tuple(round(v, 2) + 0.0 for v in (*h.orientation, *h.spacing))
-    return (series, h.study, rounded, h.rows, h.columns, h.echo_number, h.image_type)
+    return (series, h.study, h.rows, h.columns, h.echo_number, h.image_type)
+
+
+def _same_grid(one: File, other: File) -> bool:
+    """Tell whether two files have the same orientation and pixel size, but for rounding."""
+    if one.header is None or other.header is None:
+        return False
+    first, second = ((*f.header.orientation, *f.header.spacing) for f in (one, other) if f.header)
+    near = limit("geometry", "same_grid_tolerance")
+    return len(first) == len(second) and all(abs(a - b) <= near for a, b in zip(first, second, strict=True))
 
 
 def _nifti(file: File) -> Stack:
@@ -176,9 +189,3 @@ def _checked(stack: Stack) -> Stack:
     if not problem and h.rows * h.columns * stack.slices > limit("limits", "max_voxels"):
         problem = "more voxels than the limit"
     return dataclasses.replace(stack, problem=problem, extents=extents)
-
-
-def is_computed(header: Header) -> bool:
-    """Tell whether ImageType names a localizer or an image computed from others."""
-    table = rules()["image_type"]
-    return bool(set(header.image_type) & {*table["localizer"], *table["computed"]})

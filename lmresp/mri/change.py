@@ -64,7 +64,7 @@ def enhancement_change(
     0.00-0.03 ml at 1 mm. The floor stated here grows with the voxel.
     """
     spacing = reference.spacing
-    sigma = [number("change.smooth_mm") / s for s in spacing]
+    sigma = [max(number("change.smooth_mm") / s, 0.4) for s in spacing]
     difference = ndimage.gaussian_filter(current - reference.array, sigma)
     noise = 0.5 * float(np.hypot(*noises))
     edges = np.stack(np.gradient(reference_pre.array, *[float(s) for s in spacing]))

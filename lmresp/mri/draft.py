@@ -38,6 +38,8 @@ class Facts:
         Drafted presence at the reference scan.
     linear_mm3, linear_sure_mm3, linear_confidence : float
         Film volume, the part of it in sure pieces, and the confidence of the surest.
+    crowded : bool
+        So much enhances outside the known zones that film and vessels cannot be told apart.
     up_mm3, down_mm3, floor_mm3 : float
         Film that came and went, and what a rescan may show.
     reference_linear_mm3 : float
@@ -61,6 +63,7 @@ class Facts:
     linear_mm3: float
     linear_sure_mm3: float
     linear_confidence: float
+    crowded: bool
     up_mm3: float
     down_mm3: float
     floor_mm3: float
@@ -144,7 +147,10 @@ def _linear(facts: Facts) -> dict[str, Any]:
         return _row(Item.LINEAR, "BRAIN", Presence.NE, _ne(facts), facts.no_enhancement, 0.0)
     sure, everything = facts.linear_sure_mm3, facts.linear_mm3
     text = f"film-like enhancement {everything / 1000:.1f} ml, {sure / 1000:.1f} ml of it sure"
-    if sure >= number("draft.linear_present_mm3") and facts.quality >= number("draft.linear_quality"):
+    if facts.crowded:
+        presence, confidence = Presence.NE, 0.2 * facts.quality
+        text += ": so many vessels enhance that film cannot be told from them without a reader"
+    elif sure >= number("draft.linear_present_mm3") and facts.quality >= number("draft.linear_quality"):
         presence, confidence = Presence.PRESENT, facts.linear_confidence
     elif everything <= number("draft.linear_absent_mm3"):
         presence, confidence = Presence.ABSENT, 0.6 * facts.quality

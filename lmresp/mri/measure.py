@@ -62,7 +62,7 @@ class _Enhancing:
     nodule_mask: Mask
     film: linear.Found | None
     normal: Mask
-    search: Mask
+    crowded: bool = False
 
 
 def measure(images: Mapping[str, Volume], reference: ReferenceScan | None = None) -> ScanMeasurement:
@@ -213,7 +213,7 @@ def _tissues(scan: _Scan) -> tuple[Float, brain.TissueSignals]:
 def _enhancing(scan: _Scan, csf: Float, ventricle: Mask) -> _Enhancing:
     """Find what enhances: normal structures, nodules, film."""
     nothing = np.zeros(scan.anchor.shape, bool)
-    out = _Enhancing("", None, 0.0, [], nothing, None, nothing, nothing)
+    out = _Enhancing("", None, 0.0, [], nothing, None, nothing)
     if scan.contrast != "prepost":
         out.why_not = (
             "no scan before contrast: enhancement cannot be told from what was bright before"
@@ -250,12 +250,18 @@ def _enhancing(scan: _Scan, csf: Float, ventricle: Mask) -> _Enhancing:
         out.why_not = "the enhancement map is too noisy"
         return out
     out.full_signal = number("linear.full_signal") * veins
-    found = nodules.find(out.map, scan.mask & (depth > 0), zones | ndimage.binary_erosion(ventricle), csf, scan.quality)
+    excluded = zones | ndimage.binary_erosion(ventricle)
+    edge = max(float(c["value"]) for c in scan.checks if c["check"] == "largest voxel edge")
+    found = nodules.find(out.map, scan.mask & (depth > 0), excluded, csf, depth, scan.quality, edge)
     out.nodules, out.nodule_mask = found.nodules, found.mask
     fluid_near = ndimage.binary_dilation(csf > number("linear.csf_fraction")) | (depth < number("linear.cortex_mm"))
     away = ndimage.binary_dilation(found.mask, iterations=2)
-    out.search = scan.mask & fluid_near & (depth > number("linear.least_depth_mm")) & ~zones & ~ventricle
-    out.film = linear.find(out.map, out.search & ~away, depth, out.full_signal, scan.quality)
+    search = scan.mask & fluid_near & (depth > number("linear.least_depth_mm")) & ~zones & ~ventricle
+    out.film = linear.find(out.map, search & ~away, depth, out.full_signal, scan.quality)
+    out.crowded = out.film.volume_mm3 + float(out.film.vessels.sum()) * scan.anchor.voxel_mm3 > number("draft.crowded_mm3")
+    if out.crowded:
+        factor = number("draft.crowded_confidence")
+        out.nodules = [dataclasses.replace(n, confidence=round(factor * n.confidence, 3)) for n in out.nodules]
     strong = e > number("linear.seed")
     out.normal = (strong & zones & (depth > -number("enhancement.near_mm"))) | out.film.vessels
     return out
@@ -280,7 +286,7 @@ def _change(
     zones, _ = normal_structures.zones(grid, reference.to_template, depth)
     nodule_now = resample(scan.anchor.like(found.nodule_mask), grid, scan.from_reference) > 0.2
     spaces = (reference.labels == VENTRICLE) | (pictures["reference_labels"].array == VENTRICLE)
-    search = reference.brain & (depth > number("linear.least_depth_mm")) & ~zones
+    search = reference.brain & (depth > number("change.depth_mm")) & ~zones
     search &= ~ndimage.binary_dilation(spaces) & (resample(scan.anchor.like(scan.mask), grid, scan.from_reference) > 0.5)
     changed = change.enhancement_change(
         reference.enhancement, current, reference.pre, (reference.noise, found.map.noise), search, reference.full_signal
@@ -349,6 +355,7 @@ def _facts(
         linear_sure_mm3=sum(c.volume_mm3 for c in film.components if c.confidence >= number("draft.linear_sure"))
         if film
         else 0.0,
+        crowded=found.crowded,
         linear_confidence=max((c.confidence for c in film.components), default=0.0) if film else 0.0,
         up_mm3=changed.up_mm3 if changed else 0.0,
         down_mm3=changed.down_mm3 if changed else 0.0,

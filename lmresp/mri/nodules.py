@@ -36,7 +36,9 @@ class Found:
     mask: Mask
 
 
-def find(enhancement: Enhancement, brain: Mask, excluded: Mask, csf: Float, quality: float) -> Found:
+def find(
+    enhancement: Enhancement, brain: Mask, excluded: Mask, csf: Float, depth: Float, quality: float, edge_mm: float
+) -> Found:
     """Find nodules.
 
     Parameters
@@ -47,8 +49,12 @@ def find(enhancement: Enhancement, brain: Mask, excluded: Mask, csf: Float, qual
         Where to look, and where enhancement is normal.
     csf : float32, shape of the map
         CSF fraction before contrast.
+    depth : float32, shape of the map
+        Depth below the brain surface in mm.
     quality : float
         0 to 1: what the images allow (slice thickness, registration); multiplies every confidence.
+    edge_mm : float
+        Largest voxel edge of the images as acquired.
 
     Returns
     -------
@@ -71,12 +77,15 @@ def find(enhancement: Enhancement, brain: Mask, excluded: Mask, csf: Float, qual
     core = ndimage.binary_opening(candidate, ball)
     labels, count = ndimage.label(core)
     fluid = resample(e.like(np.maximum(csf * brain, ~brain)), fine) > number("nodules.csf_fraction")
+    shallow = resample(e.like(depth), fine) < number("nodules.convexity_mm")
+    slack = number("nodules.slice_widening") * max(0.0, edge_mm - 1.0)
     nodules: list[Nodule] = []
     taken = np.zeros(candidate.shape, np.float32)
     for n, box in enumerate(ndimage.find_objects(labels, count), start=1):
         wide = tuple(slice(max(0, s.start - 6), s.stop + 6) for s in box)
         part = labels[wide] == n
-        nodule = _measure(part, values[wide], fluid[wide], fine, wide, level, quality, enhancement.noise)
+        place = _Place(values[wide], fluid[wide], shallow[wide], fine, wide)
+        nodule = _measure(part, place, level, slack, quality, enhancement.noise)
         if nodule is not None:
             nodules.append(nodule)
             grown = ndimage.binary_dilation(part, iterations=2) & (values[wide] > level)
@@ -85,19 +94,21 @@ def find(enhancement: Enhancement, brain: Mask, excluded: Mask, csf: Float, qual
     return Found(nodules, resample(fine.like(taken), e) > 0.5)
 
 
-def _measure(
-    part: Mask,
-    values: Float,
-    fluid: Mask,
-    grid: Volume,
-    box: tuple[slice, ...],
-    level: float,
-    quality: float,
-    noise: float,
-) -> Nodule | None:
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Place:
+    """Surroundings of one component: enhancement, fluid and convexity in its box."""
+
+    values: Float
+    fluid: Mask
+    shallow: Mask
+    grid: Volume
+    box: tuple[slice, ...]
+
+
+def _measure(part: Mask, place: _Place, level: float, slack: float, quality: float, noise: float) -> Nodule | None:
     """Decide whether one component is a nodule, and measure it."""
-    voxel = grid.voxel_mm3
-    spacing = grid.spacing
+    values, grid = place.values, place.grid
+    voxel, spacing = grid.voxel_mm3, grid.spacing
     volume = float(part.sum()) * voxel
     if volume < number("nodules.smallest_mm3"):
         return None
@@ -105,7 +116,9 @@ def _measure(
     inner = ndimage.distance_transform_edt(np.pad(filled, 1), sampling=spacing)
     inscribed = 2 * float(inner.max()) - float(spacing.min()) / 2
     equivalent = float(np.cbrt(6 * volume / np.pi))
-    if inscribed < number("nodules.inscribed_mm") or inscribed / equivalent < number("nodules.compactness"):
+    if inscribed < number("nodules.inscribed_mm") + slack or inscribed / equivalent < number("nodules.compactness"):
+        return None
+    if _elongation(filled, spacing) > number("nodules.elongation"):
         return None
     half = max(level, 0.5 * float(np.percentile(values[filled], 75)))
     distance = ndimage.distance_transform_edt(~filled, sampling=spacing)
@@ -113,25 +126,27 @@ def _measure(
     found = diameters.of_lesion(values, allowed, half, spacing)
     if found.perp_mm < number("nodules.roundness") * found.long_mm:
         return None
-    index = np.argwhere(filled).mean(axis=0) + [s.start for s in box]
+    index = np.argwhere(filled).mean(axis=0) + [s.start for s in place.box]
     center = (grid.affine @ [*index, 1.0])[:3]
     outline = (values > half) & allowed
     # From the edge of the lesion to the edge of the fluid: half a voxel is taken off at each end.
-    gap = ndimage.distance_transform_edt(~outline, sampling=spacing)[fluid & ~outline]
+    gap = ndimage.distance_transform_edt(~outline, sampling=spacing)[place.fluid & ~outline]
     edge = float(gap.min()) - float(spacing.mean()) if gap.size else np.inf
     limit = number("nodules.measurable_mm")
     borderline = min(abs(found.long_mm - limit), abs(found.perp_mm - limit)) < 0.5
     height = float(np.percentile(values[filled], 75))
     signal = 1 - float(np.exp(-max(height / max(noise, 1e-6) - 3, 0) / 3))
-    shape = min(1.0, inscribed / equivalent / 0.75)
+    shape = min(1.0, inscribed / equivalent / 0.75) * min(1.0, found.perp_mm / found.long_mm / 0.75)
+    middle = tuple(int(round(c)) for c in np.argwhere(filled).mean(axis=0))
+    zone = number("nodules.convexity_confidence") if place.shallow[middle] else 0.9
     return Nodule(
         center_mm=np.asarray(center, dtype=float),
         long_mm=found.long_mm,
         perp_mm=found.perp_mm,
         volume_mm3=float(outline.sum()) * voxel,
         measurable=found.long_mm > limit and found.perp_mm > limit,
-        lm_related=bool(edge < number("nodules.leptomeningeal_mm")),
-        confidence=round(quality * signal * shape * 0.9, 3),
+        lm_related=bool(edge < number("nodules.leptomeningeal_mm") + slack),
+        confidence=round(quality * signal * shape * zone, 3),
         note="within 0.5 mm of the limit for a measurable nodule" if borderline else "",
     )
 
@@ -171,6 +186,13 @@ def match(
             pairs[n] = m
             free.discard(m)
     return pairs, sorted(free)
+
+
+def _elongation(part: Mask, spacing: npt.NDArray[np.float64]) -> float:
+    """Ratio of the longest to the shortest principal axis of a set of voxels."""
+    points = np.argwhere(part) * spacing
+    spread = np.linalg.eigvalsh(np.cov(points.T) + np.diag(spacing**2 / 12))
+    return float(np.sqrt(spread[-1] / spread[0]))
 
 
 def _fine_grid(e: Volume) -> Volume:

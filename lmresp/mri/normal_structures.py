@@ -39,7 +39,10 @@ def zones(grid: Volume, to_template: Matrix, depth: Float) -> tuple[Mask, Mask]:
     lateral = np.abs(x) < 66
     transverse = (y < -42) & lateral & (np.abs(z + 18 + 0.12 * np.abs(x)) < 9) & shallow
     sinuses = sagittal | transverse
-    found = sinuses.copy()
+    falx = (np.abs(x) < number("normal.falx_half_width_mm")) & ((z > 26) | ((z > -20) & ((y > 28) | (y < -46))))
+    roof = np.abs(z - (4 - 0.45 * np.abs(x))) < number("normal.tentorium_half_mm")
+    tentorium = roof & (y < -30) & (np.abs(x) < 62)
+    found = sinuses | falx | tentorium
     for _, x0, x1, y0, y1, z0, z1 in numbers("normal.boxes"):
         found |= (x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1)
     for _, radius, points in numbers("normal.tubes"):

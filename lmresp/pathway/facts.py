@@ -158,7 +158,7 @@ def _tki(rows: pd.DataFrame, treatments: pd.DataFrame, drugs: tuple[str, ...]) -
     given = text_frame(treatments, ["subject_id", "name", "start_dtc", "end_dtc"])
     recorded = set(given["subject_id"])
     words = given["name"].str.lower().str.split(r"[^a-z]+", regex=True)
-    taken = given[[bool(set(name) & set(drugs)) for name in words]].copy()
+    taken = given[np.array([bool(set(name) & set(drugs)) for name in words], dtype=bool)].copy()
     taken["start"] = days(_padded(taken["start_dtc"], "-01-01"))  # a missing day or month: the earliest date
     taken["end"] = days(_padded(taken["end_dtc"], "-12-28")).fillna(np.inf)
     pairs = rows[["subject_id", "day"]].reset_index(names="row").merge(taken, on="subject_id")

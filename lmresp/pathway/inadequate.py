@@ -36,9 +36,11 @@ def judge_inadequate(facts: pd.DataFrame, charter: Charter, graph: Graph) -> pd.
         (Y when two rules that decide give different answers, else N).
     """
     answers = pd.DataFrame({rule: graph.inadequate[rule].decide(facts)["call"] for rule in RULES}, index=facts.index)
-    words = answers.apply(lambda answer: answer.where(answer.isin(_OPEN), "Y").mask(answer == "none", "N"))
+    words: pd.DataFrame = answers.apply(
+        lambda answer: answer.where(answer.isin(_OPEN), "Y").mask(answer == "none", "N")
+    )
     chosen = charter.text("inadequate_rule")
-    out = words.add_prefix("inadequate_")
+    out: pd.DataFrame = words.add_prefix("inadequate_")
     out["inadequate"] = words[chosen]
     out["inadequate_rule"] = chosen
     out["inadequate_grade"] = answers[chosen].where(words[chosen] == "Y", "")

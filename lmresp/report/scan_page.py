@@ -27,12 +27,13 @@ T1 = ("ce-gadolinium_desc-preproc_T1w", "desc-preproc_T1w")
 OWN = {
     "t1": T1,
     "labels": ("desc-lm_dseg",),
+    "brain": ("desc-brain_mask",),
     "pre": ("space-post_desc-preproc_T1w",),
     "enhancement": ("desc-enhancement_map",),
     "compared": ("space-reference_desc-preproc_T1w",),
     "compared_labels": ("space-reference_desc-lm_dseg",),
 }
-REFERENCE = {"reference": T1, "reference_labels": ("desc-lm_dseg",)}
+REFERENCE = {"reference": T1, "reference_labels": ("desc-lm_dseg",), "reference_brain": ("desc-brain_mask",)}
 
 FURTHER = {"pre": "T1 before contrast", "enhancement": "Enhancement"}  # pictures beside the T1, where they exist
 PIXELS = 290  # longest side of a head in a picture
@@ -103,10 +104,14 @@ def _panels(slices: Sequence[Slice], box: Box, columns: Sequence[Column]) -> lis
     return panels
 
 
-def signal_window(volume: Volume) -> Window:
-    """Display window of a T1 image: 0 to 1.15 times the 99.7th percentile of the head."""
-    bright = volume.array[volume.array > 0.1 * float(np.percentile(volume.array, 99))]
-    return 0.0, 1.15 * float(np.percentile(bright, 99.7)) if bright.size else 1.0
+def signal_window(volume: Volume, brain: Volume | None) -> Window:
+    """Display window of a T1 image: 0 to 1.15 times the 99.7th percentile of the brain.
+
+    Without a brain mask the whole head counts; its fat is brighter than any brain, so that the brain looks dark.
+    """
+    inside = volume.array > 0.1 * float(np.percentile(volume.array, 99)) if brain is None else brain.array > 0
+    signal = volume.array[inside]
+    return 0.0, 1.15 * float(np.percentile(signal, 99.7)) if signal.size else 1.0
 
 
 def _on_grid(volumes: Mapping[str, Volume], name: str, grid: Volume) -> Volume | None:
@@ -175,8 +180,9 @@ def scan_page(result: Result, images: Mapping[str, Any], reference: Result | Non
     result : mapping
         The scan result (``lmresp-scan-result/1``).
     images : mapping of str to nibabel image
-        3-D images under the names ``t1``, ``pre``, ``enhancement``, ``labels`` (grid of the scan), ``compared``,
-        ``compared_labels`` (this scan on the reference grid), ``reference``, ``reference_labels`` (reference grid).
+        3-D images under the names ``t1``, ``labels``, ``brain``, ``pre``, ``enhancement`` (grid of the scan),
+        ``compared``, ``compared_labels`` (this scan on the reference grid), ``reference``, ``reference_labels``,
+        ``reference_brain`` (reference grid).
         Each may be absent; what is absent is not shown, and the page says so.
     reference : mapping, optional
         The scan result of the reference scan, for its visit and date.
@@ -194,13 +200,13 @@ def scan_page(result: Result, images: Mapping[str, Any], reference: Result | Non
     Notes
     -----
     Radiological convention: the subject's right is on the left of the picture. The T1 images of both visits share
-    one window, 0 to 1.15 times the 99.7th percentile of the reference head, unless their scales differ by more than
+    one window, 0 to 1.15 times the 99.7th percentile of the reference brain, unless their scales differ by more than
     a factor of two; then each has its own and the page says so.
     """
     volumes = {name: Volume.from_image(images[name]) for name in sorted(images)}
     t1, base = volumes.get("t1"), volumes.get("reference")
-    base_window = signal_window(base) if base is not None else (0.0, 1.0)
-    window = signal_window(t1) if t1 is not None else base_window
+    base_window = signal_window(base, _on_grid(volumes, "reference_brain", base)) if base else (0.0, 1.0)
+    window = signal_window(t1, _on_grid(volumes, "brain", t1)) if t1 else base_window
     shared = base is not None and 1 / FACTOR_APART <= window[1] / base_window[1] <= FACTOR_APART
     if shared:
         window = base_window

@@ -180,9 +180,9 @@ def tagged(picture: Picture, tags: Sequence[tuple[float, float, str]]) -> Pictur
     draw = ImageDraw.Draw(image)
     draw.fontmode = "1"  # no half-tones: every value is an index into the palette
     for column, row, text in tags:
-        where = (min(column + 8, image.width - 8), max(row - 8, 8))
+        where = (min(column + 11, image.width - 9), max(row - 10, 9))
         draw.text(
-            where, text, fill=GREYS - 1, font=ImageFont.load_default(13), anchor="mm", stroke_width=1, stroke_fill=0
+            where, text, fill=GREYS - 1, font=ImageFont.load_default(16), anchor="mm", stroke_width=1, stroke_fill=0
         )
     return np.array(image)
 

@@ -213,6 +213,28 @@ def _tiles(data: StudyData, subjects: int, set_aside: int) -> list[tuple[str, st
     ]
 
 
+def row_ranges(row_ids: str) -> str:
+    """Shorten row ids, ``csf.csv:3;neuro.csv:12;neuro.csv:13`` to ``csf.csv: 3; neuro.csv: 12–13``."""
+    places: dict[str, list[int]] = {}
+    other = []
+    for row_id in filter(None, row_ids.split(";")):
+        table, _, number = row_id.rpartition(":")
+        if number.isdecimal():
+            places.setdefault(table, []).append(int(number))
+        else:
+            other.append(row_id)
+    texts = []
+    for table, numbers in places.items():
+        runs: list[list[int]] = []
+        for n in sorted(set(numbers)):
+            if runs and n == runs[-1][-1] + 1:
+                runs[-1].append(n)
+            else:
+                runs.append([n])
+        texts.append(f"{table}: " + ", ".join(f"{r[0]}–{r[-1]}" if len(r) > 1 else f"{r[0]}" for r in runs))
+    return "; ".join([*texts, *other])
+
+
 def study_report(data: StudyData) -> str:
     """Render the study report.
 
@@ -258,6 +280,7 @@ def study_report(data: StudyData) -> str:
         best_response=sorted(data.best_response, key=lambda r: (_natural(r["subject_id"]), r["subject_id"])),
         subjects=subjects,
         set_aside=set_aside,
+        sources=row_ranges,
         evidence_grade=lambda code: word("evidence_grade", code).label,
     )
 

@@ -79,17 +79,19 @@ def best_response(
         ("visit", "visit"),
         ("provisional", "provisional"),
     ):
-        out[name] = subject.map(best[column].to_dict()).fillna("")
+        out[name] = subject.map(best[column].to_dict()).astype(object).fillna("")
     out["best_response"] = out["best_response"].mask((out["best_response"] == "") & ~subject.isin(aside), MISSING)
-    out["confirmed_date"] = subject.map(first.to_dict()).fillna("")
+    out["confirmed_date"] = subject.map(first.to_dict()).astype(object).fillna("")
     out["confirmed_response"] = np.where(subject.isin(aside), "", np.where(out["confirmed_date"] != "", "Y", "N"))
-    out["calls"] = subject.map(used["subject_id"].value_counts().to_dict()).fillna(0).astype(int).astype(str)
-    early = subject.map((best["value"] != best["call"]).to_dict()).fillna(value=False).astype(bool)
+    out["calls"] = (
+        subject.map(used["subject_id"].value_counts().to_dict()).astype(object).fillna(0).astype(int).astype(str)
+    )
+    early = subject.map((best["value"] != best["call"]).to_dict()).astype(object).fillna(value=False).astype(bool)
     unconfirmed = (out["best_response"] == Call.RESPONSE) & (out["confirmed_response"] == "N")
     out["reason"] = np.select(
         [subject.isin(aside), out["best_response"] == MISSING, early, unconfirmed],
         [
-            "set aside: " + subject.map(dict(aside)).fillna(""),
+            "set aside: " + subject.map(dict(aside)).astype(object).fillna(""),
             pd.Series("no call after baseline", index=out.index),
             pd.Series(f"stable only before day {charter.number('sd_min_days')} after the origin", index=out.index),
             pd.Series(f"response not confirmed after {charter.number('confirm_days')} days or more", index=out.index),

@@ -146,5 +146,5 @@ def test_bids_study_of_real_series(mri: Path, tmp_path: Path) -> None:
     queries = store.read_csv(work / "index.queries.csv")
     # Slices of 5 and 2.5 mm against the protocol's 1 mm; no T1 before contrast for the second subject.
     thick = {q["value"] for q in queries if q["code"] == "SC015" and q["subject_id"] == "G1"}
-    assert thick == {"5 mm", "2.5 mm"}
+    assert thick == {"T1-pre-1 5 mm, T1-post-1 2.5 mm"}
     assert {q["visit"] for q in queries if q["code"] == "SC013"} == {"BL", "WK12"}

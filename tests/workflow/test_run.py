@@ -85,7 +85,7 @@ def test_the_read_of_isolated_imaging_progression_is_the_published_rule(finished
 
 def test_the_broken_series_is_named_and_its_scan_not_guessed(finished: Path) -> None:
     folder = results(finished)
-    scan = store.read_json(folder / "sub-LM06" / "ses-wk06" / "sub-LM06_ses-wk06_scan.json")
+    scan = store.read_json(folder / "sub-LM06" / "ses-WK06" / "sub-LM06_ses-WK06_scan.json")
     assert scan["contrast"] != "prepost"
     assert not [finding for finding in scan["findings"] if finding["kind"] in ("nodule", "linear")]
     named = [
@@ -190,7 +190,7 @@ def test_a_folder_that_is_no_study_ends_with_code_2_and_one_line(tmp_path: Path)
 def test_a_failing_machine_gives_code_1_and_names_the_log(inputs: Path, tmp_path: Path) -> None:
     study = copied(inputs, tmp_path / "full")
     (study / "derivatives" / "lmresp" / "sub-LM02").mkdir(parents=True)
-    (study / "derivatives" / "lmresp" / "sub-LM02" / "ses-bl").write_text("a file where a folder must be")
+    (study / "derivatives" / "lmresp" / "sub-LM02" / "ses-BL").write_text("a file where a folder must be")
     run = lmresp("run", study, "--cores", 2, "--retries", 0, "--until", "measure_scan")
     assert run.returncode == 1
     assert "sub-LM02" in run.stderr

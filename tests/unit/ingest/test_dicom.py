@@ -138,3 +138,24 @@ def test_uneven_and_repeated_slices_are_named(tmp_path: Path, dicom_series: Call
         ds.SOPInstanceUID = f"1.2.{number}"
         ds.save_as(tmp_path / "mri" / f"again{number}")
     assert stacks(tmp_path / "mri", tmp_path / "c2.json")[0].problem == "2 images at every slice position"
+
+
+def test_rounding_of_the_direction_cosines_does_not_split_a_series(
+    tmp_path: Path, dicom_series: Callable[..., Any]
+) -> None:
+    dicom_series(tmp_path / "mri", "a")
+    for number, path in enumerate(sorted((tmp_path / "mri").iterdir())):
+        ds = pydicom.dcmread(path)
+        ds.ImageOrientationPatient = [0.99999, 0.00499 + 0.00002 * (number % 2), 0, -0.005, 0.99999, 0]
+        ds.save_as(path)
+    (stack,) = stacks(tmp_path / "mri", tmp_path / "cache.json")
+    assert stack.slices == 20
+
+
+def test_one_series_with_two_orientations_is_two_stacks(tmp_path: Path, dicom_series: Callable[..., Any]) -> None:
+    dicom_series(tmp_path / "mri", "a")
+    for path in sorted((tmp_path / "mri").iterdir())[:9]:
+        ds = pydicom.dcmread(path)
+        ds.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+        ds.save_as(path)
+    assert sorted(len(s.files) for s in stacks(tmp_path / "mri", tmp_path / "cache.json")) == [9, 11]

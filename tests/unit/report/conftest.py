@@ -201,6 +201,8 @@ def images() -> dict[str, nib.Nifti1Image]:
     labels[48:53, 100:104, 60:64] = 4
     arrays = {"t1": post, "pre": before, "enhancement": enhancement, "labels": labels}
     arrays |= {"compared": post, "compared_labels": labels, "reference": before, "reference_labels": reference_labels}
+    brain = (before > 0).astype(np.uint8)
+    arrays |= {"brain": brain, "reference_brain": brain}
     return {name: nib.Nifti1Image(array, AFFINE) for name, array in arrays.items()}
 
 

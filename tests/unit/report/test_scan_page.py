@@ -130,6 +130,19 @@ def test_outline_surrounds_the_label_and_leaves_its_inside_bare(make: Any) -> No
     assert white(inside).all()
 
 
+def test_number_of_a_finding_stands_beside_it_on_its_slices_only(make: Any, affine: Any) -> None:
+    # A flat grey head: white pixels within it can only come from the number.
+    t1 = np.where(make["head"]() > 0, 100.0, 0.0).astype(np.float32)
+    t1[:, :6] = 400  # sets the white point without a brain mask
+    labels = np.zeros(t1.shape, np.uint8)
+    make["block"](labels, (30, 10, 12), 2)
+    images = {"t1": nib.Nifti1Image(t1, affine), "labels": nib.Nifti1Image(labels, affine)}
+    result = make["scan_result"]("sub-01_ses-bl", reference=None)
+    for alt, pixels in panes(scan_page(result, images)):
+        inner = white(pixels)[: pixels.shape[0] * 3 // 4, : pixels.shape[1] * 3 // 4]
+        assert inner.any() == ("nodule 1" in alt and "outlines" in alt), alt
+
+
 def test_reference_picture_shows_no_nodule_at_the_same_slice(make: Any) -> None:
     page = scan_page(make["scan_result"]("sub-01_ses-wk06"), make["images"]())
     this = pane(page, "This scan", "axial", "most nodular")
@@ -148,6 +161,23 @@ def test_one_window_for_both_visits(make: Any) -> None:
     before = pane(page, "Reference scan", "axial", "evenly spaced")
     assert np.array_equal(this, before)
     assert "the same for both visits" in page
+
+
+def test_window_is_that_of_the_brain_not_of_bright_fat(make: Any, affine: Any) -> None:
+    # A head of 600 with a rim of fat at 3000: with the brain mask 600 is 1 / 1.15 of white (about 222 of 255).
+    t1 = make["head"]()
+    brain = np.zeros(t1.shape, np.uint8)
+    brain[30:70, 40:80, 30:60] = 1
+    t1[brain > 0] = 600
+    t1[:, 100:104] = 3000
+    page = scan_page(
+        make["scan_result"]("sub-01_ses-bl", reference=None, findings=[]),
+        {"t1": nib.Nifti1Image(t1, affine), "brain": nib.Nifti1Image(brain, affine)},
+    )
+    middle = pane(page, "T1 after contrast", "coronal")
+    row, column = (n // 2 for n in middle.shape[:2])
+    assert middle[row, column, 0] == pytest.approx(255 / 1.15, abs=2)
+    assert "Signal window 0 to 690" in page
 
 
 def test_scales_too_far_apart_are_said(make: Any, affine: Any) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from lmresp import RESEARCH_USE, store
 from lmresp.report import StudyData, load_study, study_report, write_study_report
+from lmresp.report.study_page import row_ranges
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>"""
 VOID = {"meta", "br", "img", "input", "col", "link"}
@@ -167,7 +168,7 @@ def test_visit_says_call_rule_certainty_what_would_change_it_and_branch(study: A
     assert "<li>csf</li><li>mri</li>" in missing
     assert "<li>CSF cytology</li>" in missing
     add_it = subject_part(text, "S-02")
-    assert "Evidence: zhong2024; fan2021. Certainty D (case or opinion), provisional." in add_it
+    assert "Evidence: zhong2024;fan2021. Certainty D (case or opinion), provisional." in add_it
 
 
 def test_draft_that_a_reader_overruled_and_alternative_cause_are_printed(study: Any, make: Any) -> None:
@@ -212,6 +213,12 @@ def test_queries_keep_their_order_and_say_what_to_do(study: Any, make: Any) -> N
     assert "csf.csv, row 12, column result" in rows[0]
     assert "Q0002" in rows[1]
     assert "Ask the site for the series." in rows[1]
+
+
+def test_source_rows_are_shortened_without_losing_one() -> None:
+    assert row_ranges("csf.csv:3;neuro.csv:13;neuro.csv:12;neuro.csv:15") == "csf.csv: 3; neuro.csv: 12–13, 15"
+    assert row_ranges("demo.xlsx/csf:31;odd") == "demo.xlsx/csf: 31; odd"
+    assert row_ranges("") == ""
 
 
 def test_same_input_same_text_and_written_file(study: Any, make: Any, tmp_path: Path) -> None:

@@ -1,0 +1,184 @@
+"""The scorecard: items to an overall value, reads before drafts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lmresp.criteria import charter_from_record, charter_record, load_charter
+from lmresp.mri.scorecard import COLUMNS, grade_mri, overall_from_items
+
+DAYS = ["2024-01-01", "2024-02-12", "2024-03-25"]
+SUBJECTS = pd.DataFrame([{"subject_id": "S1", "ref_start_dtc": "2024-01-01"}])
+VISITS = pd.DataFrame(
+    [
+        {"subject_id": "S1", "visit_num": str(n), "visit": f"V{n}", "start_dtc": day, "status": "DONE"}
+        for n, day in enumerate(DAYS)
+    ]
+)
+
+
+def item(name: str, presence: str, change: str | None, compartment: str = "BRAIN") -> dict[str, Any]:
+    return {"item": name, "compartment": compartment, "presence": presence, "change": change}
+
+
+def draft(visit: int, *items: dict[str, Any], status: str = "measured", reason: str = "") -> dict[str, Any]:
+    return {
+        "scan": f"sub-S1_ses-v{visit}",
+        "subject_id": "S1",
+        "visit_num": str(visit),
+        "scan_date": DAYS[visit],
+        "status": status,
+        "reason": reason,
+        "scorecard": {"items": list(items)},
+    }
+
+
+def read(read_id: str, visit: int, name: str, value: str, **more: str) -> dict[str, str]:
+    return {
+        "read_id": read_id,
+        "subject_id": "S1",
+        "visit_num": str(visit),
+        "scan_dtc": DAYS[visit],
+        "reader_id": "RADIOLOGIST 1",
+        "role": "INDEPENDENT ASSESSOR",
+        "read_dtc": "2024-06-01T10:00Z",
+        "locked_dtc": "2024-06-02T10:00Z",
+        "item": name,
+        "value": value,
+        "row_id": f"mri_reads:{read_id}",
+        "compartment": "WHOLE" if name == "OVERALL" else "BRAIN",
+        **more,
+    }
+
+
+def grade(reads: list[dict[str, str]], *drafts: dict[str, Any], **settings: Any) -> tuple[pd.DataFrame, list[str]]:
+    record = charter_record(load_charter())
+    for name, value in settings.items():
+        record["settings"][name]["value"] = value
+    charter = charter_from_record(record)
+    frame, problems = grade_mri(pd.DataFrame(reads), list(drafts), SUBJECTS, VISITS, charter)
+    return frame.set_index("visit"), [problem.code for problem in problems]
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([item("NODULES", "ABSENT", "IMPROVED"), item("LINEAR", "ABSENT", "NO CHANGE")], "CR"),
+        ([item("NODULES", "PRESENT", "IMPROVED"), item("LINEAR", "ABSENT", "NO CHANGE")], "PR"),
+        ([item("NODULES", "PRESENT", "NO CHANGE")], "SD"),
+        ([item("NODULES", "PRESENT", "WORSE"), item("LINEAR", "ABSENT", "IMPROVED")], "PD"),
+        ([item("NODULES", "PRESENT", "IMPROVED"), item("LINEAR", "NE", "NE")], "NE"),
+        ([item("NODULES", "PRESENT", "WORSE"), item("LINEAR", "NE", "NE")], "PD"),
+        ([item("HYDROCEPHALUS", "PRESENT", "WORSE")], "PD"),
+        ([item("NODULES", "PRESENT", "NO CHANGE"), item("PARENCHYMAL", "PRESENT", "WORSE")], "SD"),  # kept apart
+    ],
+)
+def test_overall_from_items(items: list[dict[str, Any]], expected: str) -> None:
+    rule = overall_from_items(items)
+    assert rule is not None
+    assert rule.output == expected
+
+
+def test_the_reference_scan_has_no_overall() -> None:
+    assert overall_from_items([item("NODULES", "PRESENT", None)]) is None
+    assert overall_from_items([]) is None
+
+
+@pytest.mark.parametrize(
+    ("overall", "status"),
+    [("CR", "improved"), ("PR", "improved"), ("SD", "stable"), ("PD", "progressive"), ("NE", "not_evaluable")],
+)
+def test_overall_to_grade(overall: str, status: str) -> None:
+    frame, _ = grade([read("1", 1, "OVERALL", overall)])
+    assert frame.loc["V1", "status"] == status
+
+
+def test_a_locked_read_stands_before_the_draft_and_both_are_reported() -> None:
+    frame, _ = grade([read("1", 1, "OVERALL", "SD")], draft(1, item("NODULES", "PRESENT", "WORSE")))
+    assert frame.loc["V1", ["source", "overall", "status"]].tolist() == ["read", "SD", "stable"]
+    assert frame.loc["V1", ["draft_status", "draft_overall"]].tolist() == ["progressive", "PD"]
+    assert "read_differs_from_draft" in frame.loc["V1", "flags"]
+
+
+def test_an_unlocked_read_is_not_analysed_and_is_asked_for() -> None:
+    frame, codes = grade([read("1", 1, "OVERALL", "SD", locked_dtc="")], draft(1, item("NODULES", "PRESENT", "WORSE")))
+    assert frame.loc["V1", ["source", "overall"]].tolist() == ["draft", "PD"]
+    assert "draft" in frame.loc["V1", "flags"].split(";")
+    assert codes == ["IN011"]
+
+
+def test_a_draft_stands_only_if_the_charter_lets_it() -> None:
+    frame, _ = grade([], draft(1, item("NODULES", "PRESENT", "WORSE")), draft_may_stand=False)
+    assert frame.loc["V1", ["source", "status", "draft_overall"]].tolist() == ["", "not_evaluable", "PD"]
+
+
+def test_a_superseded_row_is_replaced() -> None:
+    frame, _ = grade([read("1", 1, "OVERALL", "SD"), read("2", 1, "OVERALL", "PD", supersedes="1")])
+    assert frame.loc["V1", ["overall", "read_id"]].tolist() == ["PD", "2"]
+
+
+def test_an_unlocked_replacement_leaves_the_locked_row() -> None:
+    frame, _ = grade([read("1", 1, "OVERALL", "SD"), read("2", 1, "OVERALL", "PD", supersedes="1", locked_dtc="")])
+    assert frame.loc["V1", "overall"] == "SD"
+
+
+def test_adjudicated_before_independent_before_investigator() -> None:
+    site = read("1", 1, "OVERALL", "PD", reader_id="INVESTIGATOR", role="INVESTIGATOR")
+    independent = read("2", 1, "OVERALL", "SD")
+    adjudicated = read("3", 1, "OVERALL", "PR", reader_id="ADJUDICATOR", role="ADJUDICATION COMMITTEE")
+    assert grade([site])[0].loc["V1", "overall"] == "PD"
+    assert grade([site, independent])[0].loc["V1", "overall"] == "SD"
+    assert grade([site, independent, adjudicated])[0].loc["V1", "overall"] == "PR"
+
+
+def test_readers_who_disagree_without_adjudication_are_no_answer() -> None:
+    frame, codes = grade([read("1", 1, "OVERALL", "SD"), read("2", 1, "OVERALL", "PD", reader_id="RADIOLOGIST 2")])
+    assert frame.loc["V1", "status"] == "not_evaluable"
+    assert codes == ["DV009"]
+
+
+def test_overall_that_does_not_follow_from_the_items_is_asked() -> None:
+    frame, codes = grade([read("1", 1, "OVERALL", "SD"), read("2", 1, "LINEAR", "WORSE")])
+    assert frame.loc["V1", "overall"] == "SD"
+    assert codes == ["IN013"]
+
+
+def test_items_without_an_overall_are_combined() -> None:
+    frame, _ = grade([read("1", 1, "LINEAR", "WORSE")])
+    assert frame.loc["V1", ["source", "overall"]].tolist() == ["read", "PD"]
+
+
+def test_hydrocephalus_of_a_read() -> None:
+    frame, _ = grade(
+        [
+            *(read("1", 0, "HYDROCEPHALUS", "ABSENT"), read("2", 1, "HYDROCEPHALUS", "NO CHANGE")),
+            read("3", 2, "HYDROCEPHALUS", "WORSE"),
+        ]
+    )
+    assert frame["hydrocephalus"].tolist() == ["ABSENT", "ABSENT", "PRESENT"]
+
+
+def test_a_compartment_seen_at_baseline_and_missing_now_is_not_evaluable() -> None:
+    frame, _ = grade(
+        [],
+        draft(0, item("LINEAR", "ABSENT", None), item("LINEAR", "PRESENT", None, "SPINE")),
+        draft(1, item("LINEAR", "ABSENT", "NO CHANGE")),
+    )
+    assert frame.loc["V1", "overall"] == "NE"
+    assert "compartment_missing" in frame.loc["V1", "flags"]
+
+
+def test_a_scan_that_could_not_be_measured_says_why() -> None:
+    frame, _ = grade([], draft(1, status="not_measured", reason="no contrast"))
+    assert frame.loc["V1", ["status", "reason"]].tolist() == [
+        "not_evaluable",
+        "scan could not be measured: no contrast",
+    ]
+
+
+def test_empty_input_gives_empty_frames() -> None:
+    frame, problems = grade_mri(pd.DataFrame(), [], SUBJECTS.head(0), VISITS.head(0), load_charter())
+    assert (len(frame), list(frame.columns), problems) == (0, list(COLUMNS), [])
