@@ -76,13 +76,18 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Render rows as RFC 4180 CSV text with ``\\n`` line ends; ``None`` becomes an empty cell."""
+    """Render rows as RFC 4180 CSV text with ``\\n`` line ends, also inside cells; ``None`` becomes an empty cell."""
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=list(columns), extrasaction="raise", lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({c: "" if row.get(c) is None else row[c] for c in columns})
+        writer.writerow({column: _cell(row.get(column)) for column in columns})
     return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    # A lone carriage return is not quoted by the csv module and would break the row when read back.
+    return "" if value is None else str(value).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def write_csv(

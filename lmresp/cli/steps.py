@@ -50,7 +50,7 @@ def _frame(path: Path) -> pd.DataFrame:
 
 
 def _write_frame(path: Path, frame: pd.DataFrame) -> None:
-    store.write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+    store.write_csv(path, frame.to_dict("records"), list(frame.columns))
 
 
 def _write_queries(path: Path, found: Iterable[queries.Query]) -> None:

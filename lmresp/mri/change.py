@@ -74,12 +74,14 @@ def enhancement_change(
     own = np.stack(np.gradient(0.5 * (current + reference.array), *[float(s) for s in spacing]))
     variance = (
         noise**2
-        + (slip**2) * ((edges**2).sum(axis=0) + (own**2).sum(axis=0))
+        + slip**2 * (edges**2).sum(axis=0)
+        + (number("change.own_edges") * slip) ** 2 * (own**2).sum(axis=0)
         + (number("change.timing") * largest) ** 2
     )
     z = difference / np.sqrt(variance)
     limit = number("change.z")
-    up, down = (_solid((sign * z > limit) & search, reference) for sign in (1, -1))
+    clear = search & (np.abs(difference) > number("change.least"))
+    up, down = (_solid((sign * z > limit) & clear, reference) for sign in (1, -1))
     weight = np.clip(np.abs(difference) / full_signal, 0, 1)
     voxel = reference.voxel_mm3
     return Changed(

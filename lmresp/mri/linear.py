@@ -44,9 +44,7 @@ class Component:
     confidence: float
 
 
-def find(
-    enhancement: Enhancement, search: Mask, depth: Float, full_signal: float, quality: float
-) -> Found:
+def find(enhancement: Enhancement, search: Mask, depth: Float, full_signal: float, quality: float) -> Found:
     """Find film.
 
     Parameters

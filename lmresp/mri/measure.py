@@ -89,7 +89,7 @@ def measure(images: Mapping[str, Volume], reference: ReferenceScan | None = None
     scan = _prepare(images, reference)
     csf, signals = _tissues(scan)
     spaces = ventricles.measure(csf, scan.mask, scan.anchor, scan.frame.to_template)
-    found = _enhancing(scan, csf, spaces.mask)
+    found = _enhancing(scan, csf, 0.5 * (signals.grey + signals.white), spaces.mask)
     labels = np.zeros(scan.anchor.shape, np.uint8)
     labels[found.normal] = NORMAL
     labels[spaces.mask] = VENTRICLE
@@ -210,7 +210,7 @@ def _tissues(scan: _Scan) -> tuple[Float, brain.TissueSignals]:
     return brain.csf_fraction(image, signals), signals
 
 
-def _enhancing(scan: _Scan, csf: Float, ventricle: Mask) -> _Enhancing:
+def _enhancing(scan: _Scan, csf: Float, white_from: float, ventricle: Mask) -> _Enhancing:
     """Find what enhances: normal structures, nodules, film."""
     nothing = np.zeros(scan.anchor.shape, bool)
     out = _Enhancing("", None, 0.0, [], nothing, None, nothing)
@@ -238,11 +238,11 @@ def _enhancing(scan: _Scan, csf: Float, ventricle: Mask) -> _Enhancing:
     scan.images["enhancement"] = out.map.map
     check = qc.check("noise", out.map.noise)
     scan.checks.append(check)
-    zones, sinuses = normal_structures.zones(scan.anchor, scan.frame.to_template, depth)
+    zones = normal_structures.zones(scan.anchor, scan.frame.to_template, depth)
     e = enhancement.smooth(out.map.map, number("enhancement.smooth_mm"))
-    veins = normal_structures.sinus_signal(e, sinuses, depth > -number("enhancement.near_mm"))
+    veins = normal_structures.sinus_signal(e, zones.sinuses, depth > -number("enhancement.near_mm"))
     if veins is None:
-        veins = normal_structures.sinus_signal(e, zones, depth > -number("enhancement.near_mm"))
+        veins = normal_structures.sinus_signal(e, zones.vessels, depth > -number("enhancement.near_mm"))
     if veins is None:
         out.why_not = "no vessel enhances: contrast was not given, or did not arrive"
         return out
@@ -250,20 +250,26 @@ def _enhancing(scan: _Scan, csf: Float, ventricle: Mask) -> _Enhancing:
         out.why_not = "the enhancement map is too noisy"
         return out
     out.full_signal = number("linear.full_signal") * veins
-    excluded = zones | ndimage.binary_erosion(ventricle)
+    excluded = zones.vessels | ndimage.binary_erosion(ventricle)
     edge = max(float(c["value"]) for c in scan.checks if c["check"] == "largest voxel edge")
-    found = nodules.find(out.map, scan.mask & (depth > 0), excluded, csf, depth, scan.quality, edge)
+    tissue = nodules.Tissue(scan.mask & (depth > 0), excluded, csf, scan.images["pre"].array > white_from, depth)
+    found = nodules.find(out.map, tissue, scan.quality, edge)
     out.nodules, out.nodule_mask = found.nodules, found.mask
     fluid_near = ndimage.binary_dilation(csf > number("linear.csf_fraction")) | (depth < number("linear.cortex_mm"))
     away = ndimage.binary_dilation(found.mask, iterations=2)
-    search = scan.mask & fluid_near & (depth > number("linear.least_depth_mm")) & ~zones & ~ventricle
+    search = scan.mask & fluid_near & (depth > number("linear.least_depth_mm")) & ~ventricle
+    search &= ~(zones.vessels | zones.sheets)
     out.film = linear.find(out.map, search & ~away, depth, out.full_signal, scan.quality)
-    out.crowded = out.film.volume_mm3 + float(out.film.vessels.sum()) * scan.anchor.voxel_mm3 > number("draft.crowded_mm3")
+    out.crowded = out.film.volume_mm3 + float(out.film.vessels.sum()) * scan.anchor.voxel_mm3 > number(
+        "draft.crowded_mm3"
+    )
     if out.crowded:
         factor = number("draft.crowded_confidence")
         out.nodules = [dataclasses.replace(n, confidence=round(factor * n.confidence, 3)) for n in out.nodules]
     strong = e > number("linear.seed")
-    out.normal = (strong & zones & (depth > -number("enhancement.near_mm"))) | out.film.vessels
+    out.normal = (
+        strong & (zones.vessels | zones.sheets) & ~found.mask & (depth > -number("enhancement.near_mm"))
+    ) | out.film.vessels
     return out
 
 
@@ -283,11 +289,14 @@ def _change(
     gain = float(np.clip(reference.full_signal / max(found.full_signal, 1e-6), 0.6, 1.6))
     current = gain * resample(found.map.map, grid, scan.from_reference, how="cubic")
     depth = normal_structures.surface_depth(reference.brain, grid)
-    zones, _ = normal_structures.zones(grid, reference.to_template, depth)
+    zones = normal_structures.zones(grid, reference.to_template, depth)
     nodule_now = resample(scan.anchor.like(found.nodule_mask), grid, scan.from_reference) > 0.2
     spaces = (reference.labels == VENTRICLE) | (pictures["reference_labels"].array == VENTRICLE)
-    search = reference.brain & (depth > number("change.depth_mm")) & ~zones
-    search &= ~ndimage.binary_dilation(spaces) & (resample(scan.anchor.like(scan.mask), grid, scan.from_reference) > 0.5)
+    search = reference.brain & (depth > number("linear.least_depth_mm"))
+    search &= ~(zones.vessels | zones.sheets)
+    search &= ~ndimage.binary_dilation(spaces) & (
+        resample(scan.anchor.like(scan.mask), grid, scan.from_reference) > 0.5
+    )
     changed = change.enhancement_change(
         reference.enhancement, current, reference.pre, (reference.noise, found.map.noise), search, reference.full_signal
     )
@@ -378,9 +387,7 @@ def _came(nodule: nodules.Nodule, changed: change.Changed, grid: Volume, to_refe
     return bool(changed.up[low[0] : high[0], low[1] : high[1], low[2] : high[2]].any())
 
 
-def _finding_rows(
-    scan: _Scan, found: _Enhancing, status: dict[int, str], compared: bool
-) -> list[dict[str, Any]]:
+def _finding_rows(scan: _Scan, found: _Enhancing, status: dict[int, str], compared: bool) -> list[dict[str, Any]]:
     to_voxel = np.linalg.inv(scan.anchor.affine)
     rows: list[dict[str, Any]] = []
     for nodule in found.nodules:
@@ -440,7 +447,9 @@ def _measures(
     common: dict[str, Any] = {"qc": overall, "qc_reason": reason}
     volume = float(scan.mask.sum()) * scan.anchor.voxel_mm3
     rows = [
-        measure_row("BRAIN_VOL", volume, "mm3", "brain", uncertainty=0.05 * volume, before=before.get("BRAIN_VOL"), **common),
+        measure_row(
+            "BRAIN_VOL", volume, "mm3", "brain", uncertainty=0.05 * volume, before=before.get("BRAIN_VOL"), **common
+        ),
         measure_row(
             "VENT_VOL",
             spaces.volume_mm3,

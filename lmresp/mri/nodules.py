@@ -36,21 +36,38 @@ class Found:
     mask: Mask
 
 
-def find(
-    enhancement: Enhancement, brain: Mask, excluded: Mask, csf: Float, depth: Float, quality: float, edge_mm: float
-) -> Found:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tissue:
+    """What surrounds enhancement, all on the grid of the map.
+
+    Parameters
+    ----------
+    brain, excluded : bool
+        Where to look, and where enhancement is normal.
+    csf : float32
+        CSF fraction before contrast.
+    white : bool
+        White matter before contrast.
+    depth : float32
+        Depth below the brain surface in mm.
+    """
+
+    brain: Mask
+    excluded: Mask
+    csf: Float
+    white: Mask
+    depth: Float
+
+
+def find(enhancement: Enhancement, tissue: Tissue, quality: float, edge_mm: float) -> Found:
     """Find nodules.
 
     Parameters
     ----------
     enhancement : Enhancement
         Map in white-matter units, and its noise.
-    brain, excluded : bool, shape of the map
-        Where to look, and where enhancement is normal.
-    csf : float32, shape of the map
-        CSF fraction before contrast.
-    depth : float32, shape of the map
-        Depth below the brain surface in mm.
+    tissue : Tissue
+        Where to look, and what is around.
     quality : float
         0 to 1: what the images allow (slice thickness, registration); multiplies every confidence.
     edge_mm : float
@@ -64,27 +81,31 @@ def find(
     -----
     On a grid of about 1 mm: threshold at ``max(0.35, 6 noise)``, opening by a ball of 1.6 mm, 6-connected components; a
     component is a nodule if its inscribed sphere is wide enough in millimetres and against the sphere of equal volume.
-    Leptomeningeal if its edge is less than 2 mm from CSF or the brain surface (Le Rhun 2019, footnote 1).
+    Leptomeningeal if its edge is less than 2 mm from CSF or the brain surface (Le Rhun 2019, footnote 1) and it is not
+    embedded in white matter.
     """
     e = enhancement.map
     level = max(number("nodules.threshold"), number("nodules.threshold_noise") * enhancement.noise)
     sharp = e.like(smooth(e, number("enhancement.smooth_mm")))
     fine = _fine_grid(e)
     values = resample(sharp, fine, how="linear")
-    search = resample(e.like(brain & ~excluded), fine) > 0.5
+    search = resample(e.like(tissue.brain & ~tissue.excluded), fine) > 0.5
     candidate = (values > level) & search
     ball = _ball(number("nodules.opening_mm"), fine.spacing)
     core = ndimage.binary_opening(candidate, ball)
     labels, count = ndimage.label(core)
-    fluid = resample(e.like(np.maximum(csf * brain, ~brain)), fine) > number("nodules.csf_fraction")
-    shallow = resample(e.like(depth), fine) < number("nodules.convexity_mm")
+    fluid = resample(e.like(np.maximum(tissue.csf * tissue.brain, ~tissue.brain)), fine) > number(
+        "nodules.csf_fraction"
+    )
+    shallow = resample(e.like(tissue.depth), fine) < number("nodules.convexity_mm")
     slack = number("nodules.slice_widening") * max(0.0, edge_mm - 1.0)
+    white = resample(e.like(tissue.white & tissue.brain), fine) > 0.5
     nodules: list[Nodule] = []
     taken = np.zeros(candidate.shape, np.float32)
     for n, box in enumerate(ndimage.find_objects(labels, count), start=1):
         wide = tuple(slice(max(0, s.start - 6), s.stop + 6) for s in box)
         part = labels[wide] == n
-        place = _Place(values[wide], fluid[wide], shallow[wide], fine, wide)
+        place = _Place(values[wide], fluid[wide], white[wide], shallow[wide], fine, wide)
         nodule = _measure(part, place, level, slack, quality, enhancement.noise)
         if nodule is not None:
             nodules.append(nodule)
@@ -96,10 +117,11 @@ def find(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Place:
-    """Surroundings of one component: enhancement, fluid and convexity in its box."""
+    """Surroundings of one component, in its box."""
 
     values: Float
     fluid: Mask
+    white: Mask
     shallow: Mask
     grid: Volume
     box: tuple[slice, ...]
@@ -130,7 +152,9 @@ def _measure(part: Mask, place: _Place, level: float, slack: float, quality: flo
     center = (grid.affine @ [*index, 1.0])[:3]
     outline = (values > half) & allowed
     # From the edge of the lesion to the edge of the fluid: half a voxel is taken off at each end.
-    gap = ndimage.distance_transform_edt(~outline, sampling=spacing)[place.fluid & ~outline]
+    away = ndimage.distance_transform_edt(~outline, sampling=spacing)
+    gap = away[place.fluid & ~outline]
+    embedded = float(place.white[(away > 1) & (away <= 4)].mean()) > number("nodules.white_shell")
     edge = float(gap.min()) - float(spacing.mean()) if gap.size else np.inf
     limit = number("nodules.measurable_mm")
     borderline = min(abs(found.long_mm - limit), abs(found.perp_mm - limit)) < 0.5
@@ -145,7 +169,7 @@ def _measure(part: Mask, place: _Place, level: float, slack: float, quality: flo
         perp_mm=found.perp_mm,
         volume_mm3=float(outline.sum()) * voxel,
         measurable=found.long_mm > limit and found.perp_mm > limit,
-        lm_related=bool(edge < number("nodules.leptomeningeal_mm") + slack),
+        lm_related=bool(edge < number("nodules.leptomeningeal_mm") + slack and not embedded),
         confidence=round(quality * signal * shape * zone, 3),
         note="within 0.5 mm of the limit for a measurable nodule" if borderline else "",
     )
@@ -210,5 +234,3 @@ def _ball(radius: float, spacing: npt.NDArray[np.float64]) -> Mask:
     reach = [max(1, int(radius / s)) for s in spacing]
     grid = np.meshgrid(*[np.arange(-r, r + 1) * s for r, s in zip(reach, spacing, strict=True)], indexing="ij")
     return np.asarray(sum(axis**2 for axis in grid) <= radius**2 + 1e-6, dtype=bool)
-
-

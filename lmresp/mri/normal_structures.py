@@ -6,6 +6,8 @@ They are found by their place in the template frame, and vessels by their shape.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from scipy import ndimage
 
@@ -15,7 +17,19 @@ from lmresp.mri.methods import number, numbers
 from lmresp.mri.volume import Float, Mask, Matrix, Volume, resample, world_axes
 
 
-def zones(grid: Volume, to_template: Matrix, depth: Float) -> tuple[Mask, Mask]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Zones:
+    """Where enhancement is normal: around vessels and glands, in dural sheets, in the large dural sinuses (part of vessels).
+
+    Sheets hide film only: a nodule on the falx or the tentorium stands out from a sheet.
+    """
+
+    vessels: Mask
+    sheets: Mask
+    sinuses: Mask
+
+
+def zones(grid: Volume, to_template: Matrix, depth: Float) -> Zones:
     """Zones of normal enhancement by place.
 
     Parameters
@@ -29,20 +43,20 @@ def zones(grid: Volume, to_template: Matrix, depth: Float) -> tuple[Mask, Mask]:
 
     Returns
     -------
-    (bool, bool), each of the shape of ``grid``
-        All zones; and the part that is large dural sinuses, whose enhancement scales visits to each other.
+    Zones
+        Masks of the shape of ``grid``.
     """
     x, y, z = world_axes(grid, to_template)
     shallow = depth < number("normal.sinus_depth_mm")
     half = number("normal.sagittal_half_width_mm")
     sagittal = (np.abs(x) < half) & shallow & (z > 8 - 0.2 * (y + 60)) & (z > -10)
     lateral = np.abs(x) < 66
-    transverse = (y < -42) & lateral & (np.abs(z + 18 + 0.12 * np.abs(x)) < 9) & shallow
+    transverse = (y < -42) & lateral & (np.abs(z + 18 + 0.12 * np.abs(x)) < 7) & shallow
     sinuses = sagittal | transverse
     falx = (np.abs(x) < number("normal.falx_half_width_mm")) & ((z > 26) | ((z > -20) & ((y > 28) | (y < -46))))
     roof = np.abs(z - (4 - 0.45 * np.abs(x))) < number("normal.tentorium_half_mm")
     tentorium = roof & (y < -30) & (np.abs(x) < 62)
-    found = sinuses | falx | tentorium
+    found = sinuses.copy()
     for _, x0, x1, y0, y1, z0, z1 in numbers("normal.boxes"):
         found |= (x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1)
     for _, radius, points in numbers("normal.tubes"):
@@ -53,7 +67,7 @@ def zones(grid: Volume, to_template: Matrix, depth: Float) -> tuple[Mask, Mask]:
     base = template.load()
     near = ndimage.binary_dilation(base.ventricles, iterations=3) | (base.csf > 0.5)
     found |= plexus & (resample(base.brain.like(near), grid, to_template) > 0.5)
-    return found, sinuses
+    return Zones(found, falx | tentorium, sinuses)
 
 
 def plate_and_tube(e: Volume, where: Mask) -> tuple[Float, Float]:

@@ -72,7 +72,9 @@ def rigid(fixed: Volume, moving: Volume, *, fixed_mask: Mask | None = None, star
     matrix, metric, agreement = best[1], best[0], float("inf")
     for mm in levels:
         previous = matrix
-        matrix, metric = _optimise(coarse(fixed, mm), coarse(moving, mm), matrix, "rigid", _mask_at(fixed, fixed_mask, mm))
+        matrix, metric = _optimise(
+            coarse(fixed, mm), coarse(moving, mm), matrix, "rigid", _mask_at(fixed, fixed_mask, mm)
+        )
         agreement = distance(fixed, previous, matrix)
     return Fit(np.round(matrix, 6), metric, agreement)
 

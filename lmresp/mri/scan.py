@@ -139,9 +139,7 @@ def read_reference(results: Path, scan: str) -> ReferenceScan | None:
             for row in result["findings"]
             if row["kind"] == "nodule" and row["lm_related"] and row["confidence"] >= number("draft.confident")
         ],
-        items={
-            row["item"]: row["presence"] for row in result["scorecard"]["items"] if row["compartment"] == "BRAIN"
-        },
+        items={row["item"]: row["presence"] for row in result["scorecard"]["items"] if row["compartment"] == "BRAIN"},
     )
 
 

@@ -51,7 +51,12 @@ def _read(name: str) -> Volume:
     spec = find_spec("nilearn")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("nilearn is needed for its ICBM152 template files")
-    path = Path(spec.submodule_search_locations[0]) / "datasets" / "data" / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
+    path = (
+        Path(spec.submodule_search_locations[0])
+        / "datasets"
+        / "data"
+        / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
+    )
     image = nib.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes()))
     fine = np.asarray(image.dataobj)
     i, j, k = (n // 2 for n in fine.shape)

@@ -168,14 +168,14 @@ def _domains(rows: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> tuple[
     domains = domains.merge(grid[[*_KEYS, "position", "visit"]], on=_KEYS, how="left")
     problems = [
         queries.make(
-            *("DV022",),
+            "DV022",
             subject_id=row.subject_id,
             visit=row.visit,
             file="neuro",
             value=row.score_text,
             item=row.item,
-            row_id=row.row_id,
             instrument=row.instrument,
+            row_id=row.row_id,
         )
         for row in domains[outside.to_numpy()].itertuples()
     ]

@@ -36,9 +36,7 @@ def judge_inadequate(facts: pd.DataFrame, charter: Charter, graph: Graph) -> pd.
         (Y when two rules that decide give different answers, else N).
     """
     answers = pd.DataFrame({rule: graph.inadequate[rule].decide(facts)["call"] for rule in RULES}, index=facts.index)
-    words: pd.DataFrame = answers.apply(
-        lambda answer: answer.where(answer.isin(_OPEN), "Y").mask(answer == "none", "N")
-    )
+    words = answers.where(answers.isin(_OPEN), "Y").mask(answers.isin(["none"]), "N")
     chosen = charter.text("inadequate_rule")
     out: pd.DataFrame = words.add_prefix("inadequate_")
     out["inadequate"] = words[chosen]

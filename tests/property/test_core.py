@@ -18,7 +18,7 @@ from lmresp.terms import Call, Csf, Imaging, Neuro
 
 CHARTER = load_charter()
 START = datetime.date(2024, 1, 1)
-FEW = settings(max_examples=25, deadline=None, derandomize=True)
+FEW = settings(max_examples=12, deadline=None, derandomize=True)
 
 RESULTS = st.sampled_from(["POSITIVE", "SUSPICIOUS", "ATYPICAL", "NEGATIVE", "NOT EVALUABLE", "NOT DONE"])
 STATUSES = st.sampled_from(["IMPROVED", "STABLE", "WORSENED", "NE"])
@@ -83,7 +83,7 @@ def test_every_visit_after_baseline_has_a_call_and_every_subject_a_row(courses: 
 @FEW
 @given(COURSES, st.integers(0, 99))
 def test_a_missing_row_never_creates_a_response(courses: list, which: int) -> None:
-    """Deleting a follow-up row can take a response away; no visit turns into one at its own strand's loss."""
+    """A follow-up visit that loses a row is neither response nor stable, and no other visit becomes a response."""
     calls, _ = run(tables(courses))
     who = which % len(courses)
     visit = 1 + which % max(1, len(courses[who]) - 1)
@@ -97,7 +97,7 @@ def test_a_missing_row_never_creates_a_response(courses: list, which: int) -> No
         after, _ = run(tables(fewer))
         mine = (after["subject_id"] == f"S{who}") & (after["visit_num"] == str(visit))
         assert after.loc[mine, "call"].tolist()[0] not in ("RESPONSE", "STABLE")
-    assert len(calls) == len(after)
+        assert not ((after["call"] == "RESPONSE") & (calls["call"] != "RESPONSE")).any()
 
 
 @FEW

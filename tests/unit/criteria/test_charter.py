@@ -30,8 +30,8 @@ def test_default_settings() -> None:
 
 
 def test_a_study_overrides_and_signs(tmp_path: Path) -> None:
-    text = "name: trial-x\nversion: '2'\nsigned: {by: steering committee, date: 2024-05-01}\nsettings: {confirm_days: 56}\n"
-    charter = load_charter(write(tmp_path, text))
+    text = "name: trial-x\nversion: '2'\nsigned: {by: steering committee, date: 2024-05-01}\n"
+    charter = load_charter(write(tmp_path, text + "settings: {confirm_days: 56}\n"))
     assert charter.label == "trial-x 2"
     assert charter.signed == {"by": "steering committee", "date": "2024-05-01"}
     assert charter.number("confirm_days") == 56

@@ -106,5 +106,5 @@ def test_isolated_imaging_progression_stands_in_the_file() -> None:
 
 
 def test_unknown_scheme_names_what_there_is() -> None:
-    with pytest.raises(CriteriaError, match="Allowed: .*rano_lm_2017_overall"):
+    with pytest.raises(CriteriaError, match=r"Allowed: .*rano_lm_2017_overall"):
         load_scheme("rano_lm_2018")
