@@ -13,11 +13,18 @@ import hashlib
 import io
 import json
 import os
+import re
 import socket
 import uuid
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openpyxl import Workbook
+
+_SAVED = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*(<)")
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes, *, only_if_changed: bool = False) -> bool:
@@ -47,7 +54,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, *, only_if_changed
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())
-        os.replace(temp, target)
+        temp.replace(target)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temp.unlink()
@@ -76,7 +83,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Render rows as RFC 4180 CSV text with ``\\n`` line ends, also inside cells; ``None`` becomes an empty cell."""
+    r"""Render rows as RFC 4180 CSV text with ``\n`` line ends, also inside cells; ``None`` becomes an empty cell."""
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=list(columns), extrasaction="raise", lineterminator="\n")
     writer.writeheader()
@@ -105,6 +112,19 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """Read a CSV that lmresp wrote: every cell as text, empty cells as ``""``."""
     with open(path, encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle))
+
+
+def workbook_bytes(book: Workbook) -> bytes:
+    """Save a workbook without the time of saving, so that equal content gives equal bytes."""
+    saved, out = io.BytesIO(), io.BytesIO()
+    book.save(saved)
+    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
+        for entry in sorted(source.namelist()):
+            content = source.read(entry)
+            if entry == "docProps/core.xml":
+                content = _SAVED.sub(rb"\g<1>1980-01-01T00:00:00Z\g<2>", content)
+            target.writestr(zipfile.ZipInfo(entry, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
 
 
 def gzip_bytes(content: bytes) -> bytes:

@@ -22,6 +22,7 @@ TABLES = (
     "procedures",
     "disposition",
     "decisions",
+    "facts",
     "scans",
 )
 

@@ -67,7 +67,6 @@ class _RowCheck:
         if self.good:
             self._required_when()
             self._after_cut()
-            self._unlocked()
 
     def _identity(self, column: Column) -> None:
         text = self.cells[column.name]
@@ -188,10 +187,6 @@ class _RowCheck:
             for name in () if whole_row else column.after_cut:
                 self.cells[name] = ""
 
-    def _unlocked(self) -> None:
-        if self.table.name == "mri_reads" and not self.cells["locked_dtc"]:
-            self.ask("IN011", "locked_dtc", self.cells["read_id"], allowed=dates.ALLOWED_TIME)
-
 
 def _holds(cell: str, values: Sequence[str]) -> bool:
     return bool(cell) if values == ["any"] else cell in values
@@ -264,6 +259,8 @@ def check_table(
     for check in checks:
         check.run()
     _check_keys(described, checks)
+    if table == "mri_reads":
+        _check_locked(checks)
     if table == "subjects":
         _check_folder_names(checks)
     queries += [query for check in checks for query in check.queries]
@@ -289,6 +286,19 @@ def _check_headers(
     missing = [c for c in table.columns.values() if c.required == "R" and c.name not in given]
     queries += [make("IN001", **where, column=column.name, allowed=_allowed(column)) for column in missing]
     return queries, not missing
+
+
+def _check_locked(checks: Iterable[_RowCheck]) -> None:
+    """Leave unlocked reads out; a read is a row per item, so that one query stands for all its rows."""
+    asked: set[tuple[str, ...]] = set()
+    for check in checks:
+        if not check.good or check.cells["locked_dtc"]:
+            continue
+        read = tuple(check.cells[name] for name in ("subject_id", "scan_dtc", "reader_id", "compartment"))
+        check.good = False
+        if read not in asked:
+            asked.add(read)
+            check.ask("IN011", "locked_dtc", check.cells["read_id"], allowed=dates.ALLOWED_TIME)
 
 
 def _check_keys(table: Table, checks: Iterable[_RowCheck]) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import re
-import zipfile
 from pathlib import Path
 
 from openpyxl import Workbook
@@ -16,7 +13,7 @@ from openpyxl.worksheet.datavalidation import DataValidation
 from lmresp import RESEARCH_USE
 from lmresp.errors import StudyError
 from lmresp.ingest import dictionary, spec
-from lmresp.store import csv_text, write_bytes, write_text
+from lmresp.store import csv_text, workbook_bytes, write_bytes, write_text
 
 STUDY_TEMPLATE = f"""\
 # The study. {RESEARCH_USE}
@@ -27,22 +24,6 @@ title: ""                   # for the report
 """
 WORKBOOK = "tables.xlsx"
 LAST_ROW = 5000  # closed lists are offered down to this row
-
-_SAVED = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*(<)")
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-def workbook_bytes(book: Workbook) -> bytes:
-    """Save a workbook without the time of saving, so that equal content gives equal bytes."""
-    saved, out = io.BytesIO(), io.BytesIO()
-    book.save(saved)
-    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
-        for entry in sorted(source.namelist()):
-            content = source.read(entry)
-            if entry == "docProps/core.xml":
-                content = _SAVED.sub(rb"\g<1>1980-01-01T00:00:00Z\g<2>", content)
-            target.writestr(zipfile.ZipInfo(entry, _EPOCH), content, zipfile.ZIP_DEFLATED)
-    return out.getvalue()
 
 
 def template_workbook() -> Workbook:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import SimpleITK as sitk
 
+from lmresp.mri.itk import sitk
 from lmresp.mri.methods import number, numbers
 from lmresp.mri.volume import Mask, Volume, from_sitk, to_sitk
 

@@ -11,10 +11,10 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 from scipy import ndimage
 
 from lmresp.mri import registration, template
+from lmresp.mri.itk import sitk
 from lmresp.mri.methods import number
 from lmresp.mri.volume import Float, Mask, Matrix, Volume, coarse, resample, to_sitk
 
@@ -67,7 +67,7 @@ def locate(volume: Volume) -> Frame:
     base = template.load()
     fixed = base.brain if stripped else base.head
     fit = registration.affine_to_template(fixed, volume)
-    return Frame(np.linalg.inv(fit.matrix), stripped)
+    return Frame(np.asarray(np.linalg.inv(fit.matrix), dtype=float), stripped)
 
 
 def prior(frame: Frame, grid: Volume, values: npt.NDArray[np.generic]) -> Float:
@@ -156,7 +156,7 @@ def tissue_signals(frame: Frame, volume: Volume, mask: Mask) -> TissueSignals:
 def csf_fraction(volume: Volume, signals: TissueSignals) -> Float:
     """Part of each voxel that is CSF, from its T1 signal between the means of CSF and grey matter (0 to 1)."""
     span = max(signals.grey - signals.csf, 1e-6)
-    return np.clip((signals.grey - volume.array) / span, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((signals.grey - volume.array) / span, 0, 1), dtype=np.float32)
 
 
 def signed_distance(mask: Mask, grid: Volume) -> Float:

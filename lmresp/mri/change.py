@@ -67,11 +67,11 @@ def enhancement_change(
     sigma = [max(number("change.smooth_mm") / s, 0.4) for s in spacing]
     difference = ndimage.gaussian_filter(current - reference.array, sigma)
     noise = 0.5 * float(np.hypot(*noises))
-    edges = np.stack(np.gradient(reference_pre.array, *[float(s) for s in spacing]))
+    edges = _gradient(reference_pre.array, reference)
     slip = max(number("change.slip_mm"), 0.1 * float(spacing.max()))
     largest = ndimage.maximum_filter(np.maximum(np.abs(current), np.abs(reference.array)), size=3)
     # Enhancement has edges of its own, and they slip too.
-    own = np.stack(np.gradient(0.5 * (current + reference.array), *[float(s) for s in spacing]))
+    own = _gradient(0.5 * (current + reference.array), reference)
     variance = (
         noise**2
         + slip**2 * (edges**2).sum(axis=0)
@@ -93,9 +93,10 @@ def enhancement_change(
     )
 
 
-def percent(now: float, before: float) -> float | None:
-    """Change in percent of the earlier value; None if that was 0."""
-    return None if before == 0 else 100.0 * (now - before) / before
+def _gradient(array: Float, grid: Volume) -> Float:
+    """Gradient per mm along the three axes, stacked."""
+    parts = [np.gradient(array, float(s), axis=axis) for axis, s in enumerate(grid.spacing)]
+    return np.asarray(parts, dtype=np.float32)
 
 
 def _solid(mask: Mask, grid: Volume) -> Mask:

@@ -7,11 +7,14 @@ contour is right to 0.1-0.3 mm where voxel centres are 0.5-0.8 mm short and voxe
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull, QhullError
-from skimage.measure import find_contours
+from skimage import measure as skimage_measure
+
+_find_contours: Any = skimage_measure.find_contours
 
 Points = npt.NDArray[np.float64]
 
@@ -110,7 +113,7 @@ def of_lesion(
         if not (cut[:, :, k] > level).any():
             continue
         padded = np.pad(cut[:, :, k], 1)
-        outlines = [c for c in find_contours(padded, level) if len(c) >= 4]
+        outlines = [c for c in _find_contours(padded, level) if len(c) >= 4]
         if not outlines:
             continue
         sized = [of_points((outline - 1) * spacing[:2]) for outline in outlines]

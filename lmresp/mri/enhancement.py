@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from lmresp.mri.methods import number
@@ -74,7 +75,7 @@ def measure(post: Volume, pre: Volume, inside: Mask) -> Enhancement:
     return Enhancement(post.like(e), slope, offset, white, noise)
 
 
-def _tukey(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:  # type: ignore[type-arg]
+def _tukey(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, float]:
     # Start from the medians of the darkest and brightest thirds: an enhancing minority cannot tilt it much.
     low, high = np.percentile(x, [33, 67])
     x0, x1 = np.median(x[x <= low]), np.median(x[x >= high])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 
 from lmresp import store
 from lmresp.mri.volume import Volume
+
+_NIFTI: Any = nib.Nifti1Image
 
 
 def write(path: Path, volume: Volume, *, labels: bool = False) -> str:
@@ -31,7 +34,7 @@ def write(path: Path, volume: Volume, *, labels: bool = False) -> str:
         largest = float(np.abs(array).max())
         slope = float(np.float32(largest / 32000)) if largest > 0 else 1.0
         stored = np.round(array / slope).astype(np.int16)
-    image = nib.Nifti1Image(stored, volume.affine)
+    image: Any = _NIFTI(stored, volume.affine)
     image.header.set_slope_inter(slope, 0.0)
     image.header.set_xyzt_units("mm")
     image.set_sform(volume.affine, code=1)
@@ -42,5 +45,5 @@ def write(path: Path, volume: Volume, *, labels: bool = False) -> str:
 
 def read(path: Path) -> Volume:
     """Read an image that :func:`write` wrote."""
-    image = nib.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes()))
+    image = _NIFTI.from_bytes(gzip.decompress(path.read_bytes()))
     return Volume(np.ascontiguousarray(image.get_fdata(dtype=np.float32)), np.asarray(image.affine, dtype=float))

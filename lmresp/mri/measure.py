@@ -170,10 +170,10 @@ def _locate(
     why = "this scan could not be aligned to the reference scan"
     stripped = brain.is_stripped(anchor)
     try:
-        target, mask = reference.anchor, None
+        target = reference.anchor
         if stripped and not reference.stripped:
             target = reference.anchor.like(reference.anchor.array * reference.brain)
-        fit = registration.rigid(target, anchor, fixed_mask=mask)
+        fit = registration.rigid(target, anchor)
         moved = reference.anchor.like(resample(anchor, reference.anchor, fit.matrix))
         inner = ndimage.binary_erosion(reference.brain, iterations=2)
         check = qc.check("to_reference", registration.correlation(reference.anchor, moved, inner))
@@ -185,7 +185,7 @@ def _locate(
         return brain.locate(anchor), None, [qc.check("to_reference", None)], why
     if check["result"] == "FAIL":
         return brain.locate(anchor), None, [check], why
-    frame = brain.Frame(reference.to_template @ np.linalg.inv(fit.matrix), stripped)
+    frame = brain.Frame(reference.to_template @ _inverse(fit.matrix), stripped)
     return frame, fit.matrix, [check], ""
 
 
@@ -328,11 +328,11 @@ def _facts(
     status = {id(n): "baseline" for n in found.nodules}
     new = 0
     if compared and reference is not None and scan.from_reference is not None and changed is not None:
-        pairs, lost = nodules.match(related, before, np.linalg.inv(scan.from_reference))
+        pairs, lost = nodules.match(related, before, _inverse(scan.from_reference))
         for nodule, partner in zip(related, pairs, strict=True):
             if partner is None:
                 status[id(nodule)] = "new"
-                new += int(_came(nodule, changed, reference.anchor, np.linalg.inv(scan.from_reference)))
+                new += int(_came(nodule, changed, reference.anchor, _inverse(scan.from_reference)))
                 continue
             _, long_mm, perp_mm = before[partner]
             gone = nodule.long_mm * nodule.perp_mm - long_mm * perp_mm
@@ -427,6 +427,10 @@ def _finding_rows(scan: _Scan, found: _Enhancing, status: dict[int, str], compar
             }
         )
     return rows
+
+
+def _inverse(matrix: Matrix) -> Matrix:
+    return np.asarray(np.linalg.inv(matrix), dtype=float)
 
 
 def _diameter_uncertainty(scan: _Scan) -> float:

@@ -7,6 +7,7 @@ They are found by their place in the template frame, and vessels by their shape.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 from scipy import ndimage
@@ -19,7 +20,7 @@ from lmresp.mri.volume import Float, Mask, Matrix, Volume, resample, world_axes
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Zones:
-    """Where enhancement is normal: around vessels and glands, in dural sheets, in the large dural sinuses (part of vessels).
+    """Where enhancement is normal: vessels and glands, dural sheets, and the large dural sinuses (part of vessels).
 
     Sheets hide film only: a nodule on the falx or the tentorium stands out from a sheet.
     """
@@ -110,7 +111,7 @@ def surface_depth(mask: Mask, grid: Volume) -> Float:
 
 def _tube(axes: tuple[Float, Float, Float], points: list[list[float]], radius: float) -> Mask:
     inside = np.zeros(axes[0].shape, bool)
-    for first, second in zip(points[:-1], points[1:], strict=True):
+    for first, second in itertools.pairwise(points):
         start, along = np.array(first, np.float32), np.subtract(second, first).astype(np.float32)
         offset = [axis - s for axis, s in zip(axes, start, strict=True)]
         share = sum(o * a for o, a in zip(offset, along, strict=True)) / float(along @ along)

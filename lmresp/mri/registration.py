@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
+from lmresp.mri.itk import sitk
 from lmresp.mri.methods import number, numbers
 from lmresp.mri.volume import _RAS_LPS, Mask, Matrix, Volume, coarse, to_sitk, world_axes
 
@@ -36,15 +36,13 @@ class Fit:
     agreement_mm: float
 
 
-def rigid(fixed: Volume, moving: Volume, *, fixed_mask: Mask | None = None, start: Matrix | None = None) -> Fit:
+def rigid(fixed: Volume, moving: Volume, *, start: Matrix | None = None) -> Fit:
     """Align ``moving`` to ``fixed`` by rotation and translation.
 
     Parameters
     ----------
     fixed, moving : Volume
         Whole heads, or brains that were both skull-stripped. Do not give tight masks: they can fail altogether.
-    fixed_mask : bool, shape of ``fixed``, optional
-        Region in which the images are compared at the finer resolutions.
     start : float64, shape (4, 4), optional
         First guess (fixed to moving); otherwise header, geometric and intensity centres are tried.
 
@@ -72,17 +70,15 @@ def rigid(fixed: Volume, moving: Volume, *, fixed_mask: Mask | None = None, star
     matrix, metric, agreement = best[1], best[0], float("inf")
     for mm in levels:
         previous = matrix
-        matrix, metric = _optimise(
-            coarse(fixed, mm), coarse(moving, mm), matrix, "rigid", _mask_at(fixed, fixed_mask, mm)
-        )
+        matrix, metric = _optimise(coarse(fixed, mm), coarse(moving, mm), matrix, "rigid")
         agreement = distance(fixed, previous, matrix)
     return Fit(np.round(matrix, 6), metric, agreement)
 
 
-def rigid_multistart(fixed: Volume, moving: Volume, *, fixed_mask: Mask | None = None) -> Fit:
+def rigid_multistart(fixed: Volume, moving: Volume) -> Fit:
     """As :func:`rigid`, from two centres and five rotations each: for poses beyond about 15 degrees."""
     best = _best_start(fixed, moving, _starts(fixed, moving, rotations=True), "rigid")
-    return rigid(fixed, moving, fixed_mask=fixed_mask, start=best[1])
+    return rigid(fixed, moving, start=best[1])
 
 
 def affine_to_template(template: Volume, moving: Volume) -> Fit:
@@ -105,7 +101,7 @@ def affine_to_template(template: Volume, moving: Volume) -> Fit:
     No mask: a mask around the template's brain let the fit run away on a real head.
     """
     _, start = _best_start(template, moving, _starts(template, moving, rotations=False), "rigid")
-    matrix, metric = _optimise(coarse(template, 4.0), coarse(moving, 4.0), start, "affine", None)
+    matrix, metric = _optimise(coarse(template, 4.0), coarse(moving, 4.0), start, "affine")
     return Fit(np.round(matrix, 6), metric, distance(template, start, matrix))
 
 
@@ -134,10 +130,6 @@ def rigid_part(matrix: Matrix) -> Matrix:
     out[:3, :3] = u @ vt
     out[:3, 3] = matrix[:3, 3]
     return out
-
-
-def _mask_at(volume: Volume, mask: Mask | None, mm: float) -> Volume | None:
-    return None if mask is None else coarse(volume.like(mask), mm)
 
 
 def _centre_of_mass(volume: Volume) -> Matrix:
@@ -189,7 +181,7 @@ def _best_start(fixed: Volume, moving: Volume, starts: list[Matrix], kind: str) 
     best: tuple[float, Matrix] | None = None
     for start in starts:
         try:
-            matrix, metric = _optimise(fixed8, moving8, start, kind, None, number("registration.last_start_step_mm"))
+            matrix, metric = _optimise(fixed8, moving8, start, kind, number("registration.last_start_step_mm"))
         except RegistrationError:
             continue  # this start has too little overlap; another may have enough
         if best is None or metric < best[0] - 1e-6:
@@ -200,7 +192,7 @@ def _best_start(fixed: Volume, moving: Volume, starts: list[Matrix], kind: str) 
 
 
 def _optimise(
-    fixed: Volume, moving: Volume, start: Matrix, kind: str, mask: Volume | None, last_step: float | None = None
+    fixed: Volume, moving: Volume, start: Matrix, kind: str, last_step: float | None = None
 ) -> tuple[Matrix, float]:
     """One resolution; returns the matrix (RAS, fixed to moving) and the metric."""
     centre = _RAS_LPS[:3, :3] @ _centre_of_mass(fixed)
@@ -227,8 +219,6 @@ def _optimise(
     if voxels > 1.25 * wanted:
         method.SetMetricSamplingStrategy(method.RANDOM)
         method.SetMetricSamplingPercentage(wanted / voxels, int(number("registration.seed")))
-    if mask is not None:
-        method.SetMetricFixedMask(sitk.Cast(to_sitk(mask.like(mask.array > 0.3)), sitk.sitkUInt8))
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=number("registration.first_step_mm"),

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from lmresp import __version__, queries, store
 from lmresp.ingest.convert import UnreadableSeries, load_series
 from lmresp.ingest.roles import choose_roles
 from lmresp.mri import images
+from lmresp.mri.itk import sitk
 from lmresp.mri.measure import measure
 from lmresp.mri.measurement import ReferenceScan, ScanMeasurement
 from lmresp.mri.methods import number
@@ -169,7 +169,8 @@ def _load(
 
 
 def _query(code: str, record: Mapping[str, Any], **fields: str) -> queries.Query:
-    return queries.make(code, subject_id=record["subject_id"], visit=record["visit"], **fields)
+    given: dict[str, Any] = {"subject_id": record["subject_id"], "visit": record["visit"], **fields}
+    return queries.make(code, **given)
 
 
 def _without_reference(measured: ScanMeasurement) -> ScanMeasurement:

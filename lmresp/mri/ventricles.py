@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
-from skimage.segmentation import watershed
+from skimage import segmentation
 
 from lmresp.mri import template
 from lmresp.mri.brain import signed_distance
 from lmresp.mri.methods import number
 from lmresp.mri.registration import rigid_part
 from lmresp.mri.volume import Float, Mask, Matrix, Volume, resample, world_axes
+
+_watershed: Any = segmentation.watershed
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -76,7 +79,7 @@ def measure(csf: Float, brain: Mask, grid: Volume, to_template: Matrix) -> Ventr
     seeds[inside] = 1
     seeds[outside] = 2
     allowed = fluid & (reach < 2 * growth)
-    grown = watershed(1 - csf, seeds, mask=allowed) == 1
+    grown = _watershed(1 - csf, seeds, mask=allowed) == 1
     grown &= reach <= growth
     labels, count = ndimage.label(grown)
     touching = np.unique(labels[inside])
@@ -95,13 +98,12 @@ def measure(csf: Float, brain: Mask, grid: Volume, to_template: Matrix) -> Ventr
 def _evans(fraction: Float, brain: Mask, grid: Volume, to_template: Matrix) -> float | None:
     """Evans index in the rigid template (AC-PC) frame: the largest ratio over axial planes z = 0 to 30 mm."""
     frame = rigid_part(to_template)
-    # Planes of the template seen through the rigid part; scales keep the landmarks (y, z) in template mm.
     scale = np.linalg.svd(to_template[:3, :3])[1].mean()
     corner = np.array([-90.0, -130.0, 0.0])
     affine = np.eye(4)
     affine[:3, 3] = corner
     planes = Volume(np.zeros((181, 231, 11), np.float32), affine @ np.diag([1.0, 1.0, 3.0, 1.0]))
-    back = np.linalg.inv(_scaled(frame, to_template))
+    back: Matrix = np.asarray(np.linalg.inv(_scaled(frame, to_template)), dtype=float)
     horns = resample(grid.like(fraction), planes, back)
     skull = resample(grid.like(brain), planes, back)
     _, y, _ = world_axes(planes)

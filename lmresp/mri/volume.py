@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
+
+from lmresp.mri.itk import sitk
 
 Float = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -86,7 +88,7 @@ def checked(array: npt.NDArray[np.generic], affine: npt.NDArray[np.generic]) -> 
     return Volume(np.ascontiguousarray(data, dtype=np.float32), matrix)
 
 
-def to_sitk(volume: Volume) -> sitk.Image:
+def to_sitk(volume: Volume) -> Any:
     """Convert to a SimpleITK image (which counts in LPS+)."""
     matrix = _RAS_LPS @ volume.affine
     spacing = volume.spacing
@@ -97,7 +99,7 @@ def to_sitk(volume: Volume) -> sitk.Image:
     return image
 
 
-def from_sitk(image: sitk.Image) -> Volume:
+def from_sitk(image: Any) -> Volume:
     """Convert from a SimpleITK image."""
     matrix = np.eye(4)
     matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
@@ -106,7 +108,7 @@ def from_sitk(image: sitk.Image) -> Volume:
     return Volume(array, _RAS_LPS @ matrix)
 
 
-def to_sitk_transform(matrix: Matrix) -> sitk.AffineTransform:
+def to_sitk_transform(matrix: Matrix) -> Any:
     """Convert a RAS world-to-world matrix to a SimpleITK transform."""
     lps = _RAS_LPS @ matrix @ _RAS_LPS
     return sitk.AffineTransform([float(x) for x in lps[:3, :3].ravel()], [float(x) for x in lps[:3, 3]])

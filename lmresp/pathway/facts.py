@@ -43,7 +43,8 @@ def derive_facts(
         ``csf``, ``neuro``, ``mri`` as their graders return them.
     tables : mapping of str to pandas.DataFrame
         Checked tables: ``subjects``, ``visits``, ``csf``, ``treatments``, ``procedures`` and, where a study records
-        clinical facts, ``facts`` (``subject_id, visit_num, fact, value``). A table that is not there is unknown.
+        clinical facts, ``facts`` (a column per fact, see ``ingest/columns/facts.yaml``). A table that is not there is
+        unknown.
     charter : Charter
         Limits and windows.
     graph : Graph
@@ -209,12 +210,15 @@ def _lm_certainty(rows: pd.DataFrame, people: pd.DataFrame, csf: pd.DataFrame, *
 
 def _overlay_recorded(facts: pd.DataFrame, rows: pd.DataFrame, recorded: pd.DataFrame, graph: Graph) -> None:
     """Put facts that the site recorded over the derived ones; a value outside the graph's list is not used."""
-    given = text_frame(recorded, ["subject_id", "visit_num", "fact", "value"])
-    given["number"] = pd.to_numeric(given["visit_num"], errors="coerce")
-    given = given.dropna(subset="number").sort_values(_KEYS, kind="stable")
-    for name, fact in graph.facts.items():
-        mine = given[(given["fact"] == name) & given["value"].isin(fact.values)]
-        if not fact.recorded or mine.empty:
+    names = [name for name, fact in graph.facts.items() if fact.recorded]
+    table = text_frame(recorded, ["subject_id", "visit_num", *names])
+    table["number"] = pd.to_numeric(table["visit_num"], errors="coerce")
+    table = table.dropna(subset="number").sort_values(_KEYS, kind="stable")
+    for name in names:
+        fact = graph.facts[name]
+        words = {value.casefold(): value for value in fact.values}
+        mine = table.assign(value=table[name].str.casefold().map(words)).dropna(subset="value")
+        if mine.empty:
             continue
         if fact.recorded == "at_visit":
             found = _on_calls(rows, mine.drop_duplicates(_KEYS, keep="last").set_index(_KEYS)["value"], "")

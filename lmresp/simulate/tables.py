@@ -6,9 +6,6 @@ Columns and codes are those of the input tables (docs: data dictionary).
 from __future__ import annotations
 
 import datetime
-import io
-import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +25,9 @@ TABLES = (
     "treatments",
     "procedures",
     "disposition",
+    "facts",
     "mri_reads",
 )
-FIXED_DAY = (2024, 1, 1, 0, 0, 0)  # every time stamp inside the workbook
 
 
 def date_of(subject: Row, day: int) -> str:
@@ -186,6 +183,11 @@ def rows(study: Row) -> dict[str, list[Row]]:
         out["csf"] += samples
         out["neuro"] += _neuro_rows(study, subject)
         out["mri_reads"] += _read_rows(study, subject)
+        out["facts"] += [
+            who | {"visit_num": study["schedule"][visit["visit"]][0]} | visit["facts"]
+            for visit in subject["visits"]
+            if "facts" in visit
+        ]
         for course in subject.get("steroids", []):
             out["steroids"].append(who | _course(subject, course))
         drug = {"kind": "STUDY_DRUG", **study["drug"], "start_dtc": subject["start"], "line": "ON STUDY"}
@@ -214,18 +216,7 @@ def workbook_bytes(sheets: dict[str, list[Row]]) -> bytes:
         sheet.append(columns)
         for row in content:
             sheet.append([row.get(column) for column in columns])
-    raw, out = io.BytesIO(), io.BytesIO()
-    book.save(raw)
-    stamp = "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}Z".format(*FIXED_DAY).encode()
-    with zipfile.ZipFile(raw) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
-        for name in sorted(source.namelist(), key=lambda n: (n != "[Content_Types].xml", n)):
-            part = source.read(name)
-            if name == "docProps/core.xml":
-                part = re.sub(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*", rb"\g<1>" + stamp, part)
-            info = zipfile.ZipInfo(name, FIXED_DAY)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            target.writestr(info, part)
-    return out.getvalue()
+    return store.workbook_bytes(book)
 
 
 def _columns(content: list[Row]) -> list[str]:

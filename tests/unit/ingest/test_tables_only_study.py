@@ -17,7 +17,7 @@ def test_one_misspelt_code_sets_one_subject_aside(repository, tmp_path):
     inputs = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     present, queries = write_raw_tables(study)
     assert queries == []
-    assert set(spec.TABLES) - set(present) == {"mri_measures", "decisions", "scans"}
+    assert set(spec.TABLES) - set(present) == {"mri_measures", "decisions", "facts", "scans"}
     work = study.results / "work"
     for table in spec.TABLES:
         out = work / "tables" / table

@@ -9,8 +9,8 @@ from lmresp.ingest.dictionary import data_dictionary
 from lmresp.ingest.spreadsheet import write_raw_tables
 from lmresp.ingest.study import open_study
 from lmresp.ingest.tables import check_table
-from lmresp.ingest.templates import template_workbook, workbook_bytes, write_templates
-from lmresp.store import read_csv
+from lmresp.ingest.templates import template_workbook, write_templates
+from lmresp.store import read_csv, workbook_bytes
 
 
 def test_the_template_opens_and_holds_nothing(tmp_path):

@@ -77,8 +77,7 @@ def walk(
         "treatments": treatments,
         "procedures": pd.DataFrame([other, *(procedures or [])]),
         "facts": pd.DataFrame(
-            [{"subject_id": "S1", "visit_num": "1", "fact": k, "value": v} for k, v in (facts or {}).items()],
-            columns=["subject_id", "visit_num", "fact", "value"],
+            [{"subject_id": "S1", "visit_num": "1", **(facts or {})}],
         ),
     }
     rows = find_branches(calls, frames, tables, charter)
