@@ -1,7 +1,7 @@
 """Where the brain is: template frame, brain mask, and how much of each voxel is CSF. Classical; no network.
 
-A scan that was skull-stripped upstream is recognised and its own mask is used. Otherwise the template's mask, brought in
-by an affine fit, is refined by intensity: tissue brighter than CSF near the prior, opened to cut the dura and closed
+A scan that was skull-stripped upstream is recognised and its own mask is used. Otherwise the template's mask, brought
+in by an affine fit, is refined by intensity: tissue brighter than CSF near the prior, opened to cut the dura and closed
 over the sulci, so that the mask contains sulcal CSF.
 """
 

@@ -1,8 +1,7 @@
 """From measured values to a draft of the scorecard's items, with a reason and a confidence for each.
 
-A draft is never a score on its own: where contrast, coverage or registration does not allow an answer the item is NE and
-says why, and a reader's value always wins. Nothing is drafted for the spine, cranial nerves or parenchyma beyond what is
-measured.
+A draft is never a score on its own: where contrast, coverage or registration does not allow an answer the item is NE
+and says why, and a reader's value always wins. Nothing is drafted for the spine or the cranial nerves.
 """
 
 from __future__ import annotations

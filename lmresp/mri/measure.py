@@ -30,39 +30,11 @@ from lmresp.mri.measurement import (
     VENTRICLE,
     ReferenceScan,
     ScanMeasurement,
-    measure_row,
 )
 from lmresp.mri.methods import number
+from lmresp.mri.rows import measure_rows, scan_facts
+from lmresp.mri.steps import Enhancing, Prepared, inverse
 from lmresp.mri.volume import Float, Mask, Matrix, Volume, VolumeError, resample, working_grid
-
-
-@dataclasses.dataclass(eq=False)
-class _Scan:
-    """The scan while it is measured: images on one grid, the frame, checks so far."""
-
-    contrast: str
-    anchor: Volume
-    frame: brain.Frame
-    from_reference: Matrix | None
-    mask: Mask
-    images: dict[str, Volume]
-    checks: list[dict[str, Any]]
-    no_change: str
-    quality: float
-
-
-@dataclasses.dataclass(eq=False)
-class _Enhancing:
-    """What enhances, and why it could not be judged if so."""
-
-    why_not: str
-    map: enhancement.Enhancement | None
-    full_signal: float
-    nodules: list[nodules.Nodule]
-    nodule_mask: Mask
-    film: linear.Found | None
-    normal: Mask
-    crowded: bool = False
 
 
 def measure(images: Mapping[str, Volume], reference: ReferenceScan | None = None) -> ScanMeasurement:
@@ -99,11 +71,11 @@ def measure(images: Mapping[str, Volume], reference: ReferenceScan | None = None
     scan.images["labels"] = scan.anchor.like(labels)
     changed, on_reference = _change(scan, found, reference)
     scan.images.update(on_reference)
-    findings, facts = _facts(scan, found, spaces, changed, reference)
+    findings, facts = scan_facts(scan, found, spaces, changed, reference)
     white = signals.white if found.map is None else found.map.white / found.map.slope
     return ScanMeasurement(
         contrast=scan.contrast,
-        measures=_measures(scan, found, spaces, facts, reference),
+        measures=measure_rows(scan, found, spaces, facts, reference),
         findings=findings,
         items=draft.items(facts),
         qc=scan.checks,
@@ -120,7 +92,7 @@ def measure(images: Mapping[str, Volume], reference: ReferenceScan | None = None
     )
 
 
-def _prepare(images: Mapping[str, Volume], reference: ReferenceScan | None) -> _Scan:
+def _prepare(images: Mapping[str, Volume], reference: ReferenceScan | None) -> Prepared:
     """Bring every image onto one grid around the brain, corrected for bias, with the brain mask."""
     role = "post" if "post" in images else "pre"
     if role not in images:
@@ -158,13 +130,13 @@ def _prepare(images: Mapping[str, Volume], reference: ReferenceScan | None) -> _
     prepared["brain"] = anchor.like(mask)
     sizes = np.array([[1.2, 1.0], [2.1, 0.85], [3.1, 0.65], [5.1, 0.45], [1e9, 0.3]])
     quality = float(sizes[np.searchsorted(sizes[:, 0], coarsest), 1])
-    return _Scan(contrast, prepared["anchor"], frame, from_reference, mask, prepared, checks, no_change, quality)
+    return Prepared(contrast, prepared["anchor"], frame, from_reference, mask, prepared, checks, no_change, quality)
 
 
 def _locate(
     anchor: Volume, reference: ReferenceScan | None
 ) -> tuple[brain.Frame, Matrix | None, list[dict[str, Any]], str]:
-    """Template frame: through the reference scan where it can be aligned, so that both visits share zones; else alone."""
+    """Template frame: through the reference scan where it can be aligned, so that both visits share zones."""
     if reference is None:
         return brain.locate(anchor), None, [], ""
     why = "this scan could not be aligned to the reference scan"
@@ -185,7 +157,7 @@ def _locate(
         return brain.locate(anchor), None, [qc.check("to_reference", None)], why
     if check["result"] == "FAIL":
         return brain.locate(anchor), None, [check], why
-    frame = brain.Frame(reference.to_template @ _inverse(fit.matrix), stripped)
+    frame = brain.Frame(reference.to_template @ inverse(fit.matrix), stripped)
     return frame, fit.matrix, [check], ""
 
 
@@ -203,17 +175,17 @@ def _around(volume: Volume, mask: Mask, margin_mm: float) -> Volume:
     return Volume(np.ascontiguousarray(cut), affine)
 
 
-def _tissues(scan: _Scan) -> tuple[Float, brain.TissueSignals]:
+def _tissues(scan: Prepared) -> tuple[Float, brain.TissueSignals]:
     """CSF fraction, before contrast if possible: afterwards enhancing film would not look like fluid."""
     image = scan.images.get("pre", scan.images["anchor"])
     signals = brain.tissue_signals(scan.frame, image, scan.mask)
     return brain.csf_fraction(image, signals), signals
 
 
-def _enhancing(scan: _Scan, csf: Float, white_from: float, ventricle: Mask) -> _Enhancing:
+def _enhancing(scan: Prepared, csf: Float, white_from: float, ventricle: Mask) -> Enhancing:
     """Find what enhances: normal structures, nodules, film."""
     nothing = np.zeros(scan.anchor.shape, bool)
-    out = _Enhancing("", None, 0.0, [], nothing, None, nothing)
+    out = Enhancing("", None, 0.0, [], nothing, None, nothing)
     if scan.contrast != "prepost":
         out.why_not = (
             "no scan before contrast: enhancement cannot be told from what was bright before"
@@ -274,7 +246,7 @@ def _enhancing(scan: _Scan, csf: Float, white_from: float, ventricle: Mask) -> _
 
 
 def _change(
-    scan: _Scan, found: _Enhancing, reference: ReferenceScan | None
+    scan: Prepared, found: Enhancing, reference: ReferenceScan | None
 ) -> tuple[change.Changed | None, dict[str, Volume]]:
     """Change of enhancement on the reference grid, and this visit's pictures there."""
     if reference is None or scan.from_reference is None:
@@ -309,187 +281,3 @@ def _change(
         down_mm3=float(weight[changed.down & ~lumps].sum()) * voxel,
     )
     return changed, pictures
-
-
-def _facts(
-    scan: _Scan,
-    found: _Enhancing,
-    spaces: ventricles.Ventricles,
-    changed: change.Changed | None,
-    reference: ReferenceScan | None,
-) -> tuple[list[dict[str, Any]], draft.Facts]:
-    """Findings with their status, and what the draft rests on."""
-    uncertain = _diameter_uncertainty(scan)
-    related = [n for n in found.nodules if n.lm_related and n.confidence >= number("draft.confident")]
-    before = reference.nodules if reference is not None else []
-    pairs: list[int | None] = [None] * len(related)
-    lost: list[int] = []
-    compared = changed is not None and reference is not None and scan.from_reference is not None
-    status = {id(n): "baseline" for n in found.nodules}
-    new = 0
-    if compared and reference is not None and scan.from_reference is not None and changed is not None:
-        pairs, lost = nodules.match(related, before, _inverse(scan.from_reference))
-        for nodule, partner in zip(related, pairs, strict=True):
-            if partner is None:
-                status[id(nodule)] = "new"
-                new += int(_came(nodule, changed, reference.anchor, _inverse(scan.from_reference)))
-                continue
-            _, long_mm, perp_mm = before[partner]
-            gone = nodule.long_mm * nodule.perp_mm - long_mm * perp_mm
-            noise = uncertain * np.sqrt(2 * (long_mm**2 + perp_mm**2))
-            grew = gone > max(noise, 0.01 * number("draft.worse_percent") * long_mm * perp_mm)
-            shrank = -gone > max(noise, 0.01 * number("draft.improved_percent") * long_mm * perp_mm)
-            status[id(nodule)] = "grown" if grew else "shrunk" if shrank else "unchanged"
-    findings = _finding_rows(scan, found, status, compared)
-    largest = sorted((n.long_mm * n.perp_mm for n in related if n.measurable), reverse=True)[:3]
-    limit = number("nodules.measurable_mm")
-    earlier = sorted((a * b for _, a, b in before if a > limit and b > limit), reverse=True)[:3]
-    spread = uncertain * float(np.sqrt(2 * sum(n.long_mm**2 + n.perp_mm**2 for n in related[:3]) + 2 * sum(earlier)))
-    film = found.film
-    why = scan.no_change or (
-        "the enhancement of the reference scan could not be judged" if reference is not None and not compared else ""
-    )
-    facts = draft.Facts(
-        no_enhancement=found.why_not,
-        no_change=why,
-        is_reference=reference is None,
-        nodules=[(n.long_mm, n.perp_mm, n.lm_related, n.confidence) for n in found.nodules],
-        new=new,
-        lost=len(lost),
-        sum_products=float(sum(largest)),
-        reference_products=float(sum(earlier)),
-        products_uncertainty=spread,
-        reference_items={} if reference is None else reference.items,
-        linear_mm3=film.volume_mm3 if film else 0.0,
-        linear_sure_mm3=sum(c.volume_mm3 for c in film.components if c.confidence >= number("draft.linear_sure"))
-        if film
-        else 0.0,
-        crowded=found.crowded,
-        linear_confidence=max((c.confidence for c in film.components), default=0.0) if film else 0.0,
-        up_mm3=changed.up_mm3 if changed else 0.0,
-        down_mm3=changed.down_mm3 if changed else 0.0,
-        floor_mm3=changed.floor_mm3 if changed else 0.0,
-        reference_linear_mm3=float((reference.measures.get("LINEAR_VOL") or 0.0) if reference else 0.0),
-        evans=spaces.evans,
-        ventricles_mm3=spaces.volume_mm3,
-        reference_ventricles_mm3=reference.measures.get("VENT_VOL") if reference else None,
-        quality=scan.quality,
-    )
-    return findings, facts
-
-
-def _came(nodule: nodules.Nodule, changed: change.Changed, grid: Volume, to_reference: Matrix) -> bool:
-    """Whether the change map, too, shows enhancement that came at the place of a nodule."""
-    place = np.linalg.inv(grid.affine) @ to_reference @ [*nodule.center_mm, 1.0]
-    reach = np.ceil(0.5 * nodule.long_mm / grid.spacing).astype(int)
-    low = [max(0, round(c) - r) for c, r in zip(place[:3], reach, strict=True)]
-    high = [round(c) + r + 1 for c, r in zip(place[:3], reach, strict=True)]
-    return bool(changed.up[low[0] : high[0], low[1] : high[1], low[2] : high[2]].any())
-
-
-def _finding_rows(scan: _Scan, found: _Enhancing, status: dict[int, str], compared: bool) -> list[dict[str, Any]]:
-    to_voxel = np.linalg.inv(scan.anchor.affine)
-    rows: list[dict[str, Any]] = []
-    for nodule in found.nodules:
-        voxel = (to_voxel @ [*nodule.center_mm, 1.0])[:3]
-        rows.append(
-            {
-                "id": len(rows) + 1,
-                "kind": "nodule",
-                "long_mm": round(nodule.long_mm, 1),
-                "perp_mm": round(nodule.perp_mm, 1),
-                "volume_mm3": round(nodule.volume_mm3, 1),
-                "center_mm": [round(float(c), 1) for c in nodule.center_mm],
-                "voxel": [round(float(c)) for c in voxel],
-                "measurable": nodule.measurable,
-                "lm_related": nodule.lm_related,
-                "confidence": nodule.confidence,
-                "status": status[id(nodule)],
-                "note": nodule.note,
-            }
-        )
-    pieces = found.film.components[: int(number("linear.listed"))] if found.film else []
-    for piece in pieces:
-        rows.append(
-            {
-                "id": len(rows) + 1,
-                "kind": "linear",
-                "long_mm": None,
-                "perp_mm": None,
-                "volume_mm3": round(piece.volume_mm3, 1),
-                "center_mm": [round(float(c), 1) for c in (scan.anchor.affine @ [*piece.voxel, 1.0])[:3]],
-                "voxel": [round(c) for c in piece.voxel],
-                "measurable": False,
-                "lm_related": True,
-                "confidence": piece.confidence,
-                "status": "unchanged" if compared else "baseline",
-                "note": "may be vessel: a reader must look" if piece.confidence < number("draft.confident") else "",
-            }
-        )
-    return rows
-
-
-def _inverse(matrix: Matrix) -> Matrix:
-    return np.asarray(np.linalg.inv(matrix), dtype=float)
-
-
-def _diameter_uncertainty(scan: _Scan) -> float:
-    """Uncertainty of one diameter, mm: half a voxel diagonal in the plane, at least 0.5."""
-    return max(0.5, 0.5 * float(np.hypot(*scan.anchor.spacing[:2])))
-
-
-def _measures(
-    scan: _Scan,
-    found: _Enhancing,
-    spaces: ventricles.Ventricles,
-    facts: draft.Facts,
-    reference: ReferenceScan | None,
-) -> list[dict[str, Any]]:
-    before = reference.measures if reference is not None and not scan.no_change else {}
-    overall = qc.worst([c["result"] for c in scan.checks])
-    reason = "; ".join(c["check"] for c in scan.checks if c["result"] != "PASS")
-    common: dict[str, Any] = {"qc": overall, "qc_reason": reason}
-    volume = float(scan.mask.sum()) * scan.anchor.voxel_mm3
-    rows = [
-        measure_row(
-            "BRAIN_VOL", volume, "mm3", "brain", uncertainty=0.05 * volume, before=before.get("BRAIN_VOL"), **common
-        ),
-        measure_row(
-            "VENT_VOL",
-            spaces.volume_mm3,
-            "mm3",
-            "ventricles",
-            uncertainty=number("ventricles.uncertainty") * spaces.volume_mm3,
-            before=before.get("VENT_VOL"),
-            **common,
-        ),
-        measure_row(
-            "EVANS_INDEX",
-            spaces.evans,
-            "1",
-            "ventricles",
-            uncertainty=number("ventricles.evans_uncertainty"),
-            before=before.get("EVANS_INDEX"),
-            **(common if spaces.evans is not None else {"qc_reason": "frontal horns not found"}),
-        ),
-    ]
-    related = [n for n in found.nodules if n.lm_related and n.confidence >= number("draft.confident")]
-    nodular = float(sum(n.volume_mm3 for n in related))
-    skin = _diameter_uncertainty(scan)
-    spread = float(sum(n.volume_mm3 * 3 * skin / max(n.perp_mm, skin) for n in related))
-    film, film_spread = facts.linear_mm3, max(number("linear.uncertainty_mm3"), 0.5 * facts.linear_mm3)
-    values: list[tuple[str, float, str, str, float]] = [
-        ("LINEAR_VOL", film, "mm3", "linear", film_spread),
-        ("NODULE_VOL", nodular, "mm3", "nodules", spread),
-        ("NODULE_N", float(len(related)), "1", "nodules", 1.0),
-        ("SUM_PRODUCTS", facts.sum_products, "mm2", "nodules", facts.products_uncertainty),
-        ("ENH_VOL", film + nodular, "mm3", "enhancement", film_spread + spread),
-    ]
-    for name, value, unit, method, uncertainty in values:
-        if found.why_not:
-            rows.append(measure_row(name, None, unit, method, uncertainty=None, qc_reason=found.why_not))
-        else:
-            rows.append(
-                measure_row(name, value, unit, method, uncertainty=uncertainty, before=before.get(name), **common)
-            )
-    return rows

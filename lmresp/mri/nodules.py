@@ -161,7 +161,7 @@ def _measure(part: Mask, place: _Place, level: float, slack: float, quality: flo
     height = float(np.percentile(values[filled], 75))
     signal = 1 - float(np.exp(-max(height / max(noise, 1e-6) - 3, 0) / 3))
     shape = min(1.0, inscribed / equivalent / 0.75) * min(1.0, found.perp_mm / found.long_mm / 0.75)
-    middle = tuple(int(round(c)) for c in np.argwhere(filled).mean(axis=0))
+    middle = tuple(round(c) for c in np.argwhere(filled).mean(axis=0))
     zone = number("nodules.convexity_confidence") if place.shallow[middle] else 0.9
     return Nodule(
         center_mm=np.asarray(center, dtype=float),

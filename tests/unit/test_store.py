@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lmresp import store
 
 
-@given(st.lists(st.fixed_dictionaries({"a": st.text(), "b": st.text()})))
+@given(rows=st.lists(st.fixed_dictionaries({"a": st.text(), "b": st.text()})))
 def test_a_csv_is_read_back_as_written_whatever_is_in_its_cells(
     rows: list[dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
