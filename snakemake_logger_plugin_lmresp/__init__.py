@@ -56,22 +56,27 @@ class LogHandler(LogHandlerBase):
 
     @property
     def writes_to_stream(self) -> bool:
+        """It prints."""
         return True
 
     @property
     def writes_to_file(self) -> bool:
+        """It keeps no file; Snakemake keeps its own."""
         return False
 
     @property
     def has_filter(self) -> bool:
+        """It chooses what to show."""
         return True
 
     @property
     def has_formatter(self) -> bool:
+        """It words what it shows."""
         return True
 
     @property
     def needs_rulegraph(self) -> bool:
+        """It needs no graph."""
         return False
 
     def emit(self, record: LogRecord) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lmresp import RESEARCH_USE, __version__
@@ -18,20 +18,8 @@ RUN_OPTIONS = "Any further option is handed to Snakemake as it is (for instance 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one ``lmresp`` command and return its exit code; errors are one line on the error stream."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["step"]:
-        from lmresp.cli.steps import run_step
-
-        command = lambda: run_step(arguments[1:])  # noqa: E731
-    else:
-        parser = _parser()
-        known, extra = parser.parse_known_args(arguments)
-        if extra and known.command not in {"run", "call", "report", "check", "demo"}:
-            parser.error(f"unknown option: {' '.join(extra)}")
-        known.extra = [option for option in extra if option != "--"]
-        command = lambda: _COMMANDS[known.command](known)  # noqa: E731
     try:
-        return command()
+        return _dispatch(list(sys.argv[1:] if argv is None else argv))
     except LmrespError as error:
         print(f"lmresp: {error}", file=sys.stderr)
         return error.exit_code
@@ -40,6 +28,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("lmresp: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["step"]:
+        from lmresp.cli.steps import run_step
+
+        return run_step(arguments[1:])
+    parser = _parser()
+    known, extra = parser.parse_known_args(arguments)
+    if extra and known.command in ("init", "explain"):
+        parser.error(f"unknown option: {' '.join(extra)}")
+    known.extra = [option for option in extra if option != "--"]
+    return _COMMANDS[known.command](known)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -156,7 +157,7 @@ def _demo(options: argparse.Namespace) -> int:
     return _run_all(options)
 
 
-_COMMANDS = {
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "init": _init,
     "check": _check,
     "run": _run_all,

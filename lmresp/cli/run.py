@@ -74,7 +74,7 @@ def snakemake_command(
 def run_study(study: Path, command: Sequence[str]) -> int:
     """Run Snakemake for a study, after clearing the lock of a run that died; return its exit code.
 
-    SIGTERM is passed on to Snakemake. Ctrl-C reaches Snakemake by itself (it cancels its jobs); this process only waits.
+    SIGTERM is passed on to Snakemake. Ctrl-C reaches Snakemake by itself (it cancels its jobs); this process waits.
 
     Raises
     ------

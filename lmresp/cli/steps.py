@@ -9,7 +9,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lmresp import queries, store
 from lmresp.errors import EXIT_DONE
@@ -50,7 +50,8 @@ def _frame(path: Path) -> pd.DataFrame:
 
 
 def _write_frame(path: Path, frame: pd.DataFrame) -> None:
-    store.write_csv(path, frame.to_dict("records"), list(frame.columns))
+    rows = ({str(name): value for name, value in row.items()} for row in frame.to_dict("records"))
+    store.write_csv(path, rows, list(frame.columns))
 
 
 def _write_queries(path: Path, found: Iterable[queries.Query]) -> None:
@@ -67,7 +68,7 @@ def _charter(path: Path) -> Charter:
     return charter_from_record(store.read_json(path))
 
 
-def _scan_results(index: Path) -> list[dict[str, object]]:
+def _scan_results(index: Path) -> list[dict[str, Any]]:
     from lmresp.cli.plan import result_path
 
     results = index.parent.parent
@@ -98,17 +99,20 @@ def _measure_scan(o: argparse.Namespace) -> None:
     write_scan_page(o.results, str(result["scan"]))
 
 
-def _grade_strand(strand: str) -> Callable[[argparse.Namespace], None]:
-    def step(o: argparse.Namespace) -> None:
-        if strand == "csf":
-            from lmresp.csf.cytology import grade_csf as grade
-        else:
-            from lmresp.neuro.examination import grade_neuro as grade
-        rows, found = grade(_frame(o.table), _frame(o.subjects), _frame(o.visits), _charter(o.charter))
-        _write_frame(o.rows, rows)
-        _write_queries(o.queries, found)
+def _grade_csf(o: argparse.Namespace) -> None:
+    from lmresp.csf.cytology import grade_csf
 
-    return step
+    rows, found = grade_csf(_frame(o.table), _frame(o.subjects), _frame(o.visits), _charter(o.charter))
+    _write_frame(o.rows, rows)
+    _write_queries(o.queries, found)
+
+
+def _grade_neuro(o: argparse.Namespace) -> None:
+    from lmresp.neuro.examination import grade_neuro
+
+    rows, found = grade_neuro(_frame(o.table), _frame(o.subjects), _frame(o.visits), _charter(o.charter))
+    _write_frame(o.rows, rows)
+    _write_queries(o.queries, found)
 
 
 def _grade_mri(o: argparse.Namespace) -> None:
@@ -119,7 +123,7 @@ def _grade_mri(o: argparse.Namespace) -> None:
     rows, found = grade_mri(_frame(o.reads), scans, _frame(o.subjects), _frame(o.visits), _charter(o.charter))
     _write_frame(o.rows, rows)
     _write_frame(o.measures, measures_table(scans, _frame(o.measured)))
-    from_scans = [queries.from_row(row) for scan in scans for row in scan["queries"]]  # type: ignore[attr-defined]
+    from_scans = [queries.from_row(row) for scan in scans for row in scan["queries"]]
     _write_queries(o.queries, [*found, *from_scans])
 
 
@@ -165,8 +169,8 @@ _STEPS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[str, ...]]] 
     "ingest-table": (_ingest_table, ("table_name", "data_cut", "raw", "rows", "queries")),
     "check-study": (_check_study, ("study", "queries")),
     "measure-scan": (_measure_scan, ("study", "record", "results")),
-    "grade-csf": (_grade_strand("csf"), ("table", "charter", "subjects", "visits", "rows", "queries")),
-    "grade-neuro": (_grade_strand("neuro"), ("table", "charter", "subjects", "visits", "rows", "queries")),
+    "grade-csf": (_grade_csf, ("table", "charter", "subjects", "visits", "rows", "queries")),
+    "grade-neuro": (_grade_neuro, ("table", "charter", "subjects", "visits", "rows", "queries")),
     "grade-mri": (
         _grade_mri,
         ("index", "charter", "reads", "measured", "subjects", "visits", "rows", "measures", "queries"),

@@ -27,6 +27,8 @@ COLUMNS = (
     "row_id",
 )
 AUTOMATED, GIVEN = "lmresp", "study"
+_MEASURED = ("compartment", "measure", "value", "unit", "uncertainty", "reference_value", "change_percent")
+_QUALITY = ("qc", "qc_reason", "method")
 
 
 def measures_table(scans: Iterable[Mapping[str, Any]], given: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +48,7 @@ def measures_table(scans: Iterable[Mapping[str, Any]], given: pd.DataFrame) -> p
         reason in ``qc_reason``. Sorted by subject, visit, scan and measure.
     """
     rows = [
-        {**_place(scan), "source": AUTOMATED, **{name: _text(measure.get(name)) for name in _MEASURED}}
+        {**_place(scan), "source": AUTOMATED, **{name: _text(measure.get(name)) for name in (*_MEASURED, *_QUALITY)}}
         for scan in scans
         for measure in scan["measures"]
     ]
@@ -59,10 +61,6 @@ def measures_table(scans: Iterable[Mapping[str, Any]], given: pd.DataFrame) -> p
         table = pd.concat([table, own])
     order = ["subject_id", "visit_num", "scan_date", "source", "compartment", "measure"]
     return table.reindex(columns=list(COLUMNS)).fillna("").sort_values(order, kind="stable").reset_index(drop=True)
-
-
-_MEASURED = ("compartment", "measure", "value", "unit", "uncertainty", "reference_value", "change_percent", "qc")
-_MEASURED += ("qc_reason", "method")
 
 
 def _place(scan: Mapping[str, Any]) -> dict[str, str]:
