@@ -126,6 +126,7 @@ def _check(options: argparse.Namespace) -> int:
     from lmresp.cli.show import print_queries
     from lmresp.ingest.spec import TABLES
 
+    options.quiet = True  # the table of queries is what was asked for
     code = _run(options, "work/study.queries.csv", *(f"work/tables/{table}.queries.csv" for table in TABLES))
     return code or print_queries(options.study / "derivatives" / "lmresp")
 

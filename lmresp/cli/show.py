@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lmresp import RESEARCH_USE, queries, store
+from lmresp import queries, store
 from lmresp.errors import EXIT_DONE, EXIT_INVALID, StudyError
 
 
@@ -53,5 +53,4 @@ def print_explanation(results: Path, subject: str, visit: str | None) -> int:
     if subject not in known:
         raise StudyError(f"there is no subject {subject!r}", where=str(results), allowed=", ".join(known))
     print(explain(subject, visit, tables))
-    print(RESEARCH_USE)
     return EXIT_DONE

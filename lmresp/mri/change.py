@@ -60,8 +60,8 @@ def enhancement_change(
     Notes
     -----
     ``z = D / sqrt(noise^2 + (misregistration * |gradient of pre|)^2 + (timing * max(|Ea|, |Eb|))^2)`` with D the
-    smoothed difference; a voxel changed if ``|z| > 4`` in a component of at least 15 mm3. Bench, phantoms: a rescan shows
-    0.00-0.03 ml at 1 mm. The floor stated here grows with the voxel.
+    smoothed difference; a voxel changed if ``|z| > 4`` in a component of at least 15 mm3. Bench, phantoms: a rescan
+    shows 0.00-0.03 ml at 1 mm. The floor stated here grows with the voxel.
     """
     spacing = reference.spacing
     sigma = [max(number("change.smooth_mm") / s, 0.4) for s in spacing]

@@ -238,6 +238,8 @@ def _enhancing(scan: Prepared, csf: Float, white_from: float, ventricle: Mask) -
     if out.crowded:
         factor = number("draft.crowded_confidence")
         out.nodules = [dataclasses.replace(n, confidence=round(factor * n.confidence, 3)) for n in out.nodules]
+        pieces = [dataclasses.replace(c, confidence=round(factor * c.confidence, 3)) for c in out.film.components]
+        out.film = dataclasses.replace(out.film, components=pieces)
     strong = e > number("linear.seed")
     out.normal = (
         strong & (zones.vessels | zones.sheets) & ~found.mask & (depth > -number("enhancement.near_mm"))

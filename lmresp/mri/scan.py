@@ -13,7 +13,6 @@ from lmresp import __version__, queries, store
 from lmresp.ingest.convert import UnreadableSeries, load_series
 from lmresp.ingest.roles import choose_roles
 from lmresp.mri import images
-from lmresp.mri.itk import sitk
 from lmresp.mri.measure import measure
 from lmresp.mri.measurement import ReferenceScan, ScanMeasurement
 from lmresp.mri.methods import number
@@ -60,7 +59,6 @@ def measure_scan(study_folder: Path, record: Mapping[str, Any], results: Path) -
         The scan result, as written to ``<scan>_scan.json``. Whatever is wrong with the data ends as ``status``
         ``not_measured`` with a reason, as an item NE, or as a query.
     """
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     scan = str(record["scan"])
     folder = scan_folder(results, scan)
     shutil.rmtree(folder / "anat", ignore_errors=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lmresp.mri import enhancement, images, methods, registration
+from lmresp.mri import enhancement, images, methods, registration, template
 from lmresp.mri.volume import Volume, VolumeError, checked, from_sitk, resample, to_sitk
 
 
@@ -39,13 +39,13 @@ def test_resample_by_a_whole_voxel_shift() -> None:
     assert np.allclose(out[:-1], volume.array[1:], atol=1e-2)
 
 
-def test_rigid_pose_is_recovered_within_a_fifth_of_a_voxel() -> None:
-    moving = _blobs()
+def test_rigid_pose_of_the_template_brain_is_recovered_within_half_a_voxel() -> None:
+    moving = template.load().brain
     truth = registration._rotation((6.0, -4.0, 8.0))
     truth[:3, 3] = [7.0, -5.0, 4.0]
-    fixed = moving.like(resample(moving, moving, truth))
+    fixed = moving.like(0.8 * resample(moving, moving, truth))
     fit = registration.rigid(fixed, moving)
-    assert registration.distance(fixed, fit.matrix, truth) < 0.6
+    assert registration.distance(fixed, fit.matrix, truth) < 1.0  # voxels of 2 mm
 
 
 def test_registration_repeats_exactly() -> None:
