@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,22 @@ def test_a_job_cancelled_by_someone_else_is_submitted_again(inputs: Path, tmp_pa
     assert cancelled
     assert process.returncode == 0, errors[-3000:]
     assert (results(study) / target).is_file()
+
+
+def test_a_controller_restart_is_survived(inputs: Path, tmp_path: Path) -> None:
+    study = copied(inputs, tmp_path / "restarted")
+    target = "sub-LM02/ses-BL/sub-LM02_ses-BL_scan.json"
+    command = [sys.executable, "-m", "lmresp", "run", str(study), "--profile", "slurm", target]
+    process = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not queued():
+        time.sleep(0.2)
+    subprocess.run(["scontrol", "shutdown", "slurmctld"], check=True, capture_output=True)
+    time.sleep(20)  # longer than the time between two questions for the state of a job
+    assert process.poll() is None
+    controller = shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert controller
+    subprocess.run([controller, "-f", os.environ["SLURM_CONF"]], check=True, capture_output=True)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    assert (results(study) / target).is_file()
+    assert len(list((results(study) / "logs" / "slurm").glob("*.log"))) == 1, "the job was submitted twice"
