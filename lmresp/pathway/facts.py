@@ -155,7 +155,7 @@ def _opening_pressure(rows: pd.DataFrame, csf: pd.DataFrame, grid: pd.DataFrame,
 
 
 def _tki(rows: pd.DataFrame, treatments: pd.DataFrame, drugs: tuple[str, ...]) -> pd.Series:
-    """Exposure at each call; a subject without any treatment row is unknown, not untreated."""
+    """Exposure at each call; without any treatment row, or at a visit without a date, it is unknown, not none."""
     given = text_frame(treatments, ["subject_id", "name", "start_dtc", "end_dtc"])
     recorded = set(given["subject_id"])
     words = given["name"].str.lower().str.split(r"[^a-z]+", regex=True)
@@ -166,7 +166,11 @@ def _tki(rows: pd.DataFrame, treatments: pd.DataFrame, drugs: tuple[str, ...]) -
     started = pairs[pairs["start"] <= pairs["day"]]
     current = set(started.loc[started["end"] >= started["day"], "row"])
     word = np.select(
-        [rows.index.isin(current), rows.index.isin(started["row"]), rows["subject_id"].isin(recorded)],
+        [
+            rows.index.isin(current),
+            rows.index.isin(started["row"]),
+            rows["subject_id"].isin(recorded) & rows["day"].notna(),
+        ],
         ["current", "previous", "none"],
         default=UNKNOWN,
     )
@@ -193,6 +197,7 @@ def _procedures(rows: pd.DataFrame, procedures: pd.DataFrame, grid: pd.DataFrame
     out.loc[out.index.isin(pairs.loc[since, "row"]), "diversion"] = "since_reference"
     shunted = pairs[pairs["kind"].str.upper() == "VP SHUNT"]
     out.loc[out.index.isin(shunted["row"]), "shunt"] = UNKNOWN  # which valve it has is a recorded fact
+    out.loc[rows["day"].isna()] = UNKNOWN  # before or after: a visit without a date cannot tell
     return out
 
 

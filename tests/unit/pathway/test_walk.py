@@ -226,6 +226,13 @@ def test_unknown_treatment_is_not_no_treatment() -> None:
     assert row["collect"] == "treatments (third-generation EGFR-TKI, with dates)"
 
 
+def test_a_visit_without_a_date_is_not_taken_for_untreated() -> None:
+    row = walk(("positive_persistent", "missing"), "not_evaluable", "not_evaluable", days=[DAYS[0], ""])
+    assert row["branch"] == "B_COLLECT"
+    assert "untreated" not in row["reason"]
+    assert "no third-generation TKI" not in row["reason"]
+
+
 def test_a_recorded_value_outside_the_list_is_not_used() -> None:
     facts = {"csf_flow": "wide open", "marrow": "adequate"}
     assert walk(PERSISTS, "stable", "stable", symptomatic=("Y", "Y"), facts=facts)["branch"] == "B_COLLECT"
