@@ -4,6 +4,10 @@
 #   snakemake --cores 2 --config study=/path/to/STUDY   the same, for those who live in Snakemake
 
 
+# Jobs need nothing but an installed lmresp. With --sdm apptainer they run in an image built from the Dockerfile.
+container: "docker://lmresp/lmresp:0.1.0"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/mri.smk"
@@ -12,10 +16,6 @@ include: "workflow/rules/neuro.smk"
 include: "workflow/rules/response.smk"
 include: "workflow/rules/pathway.smk"
 include: "workflow/rules/report.smk"
-
-
-# Jobs need nothing but an installed lmresp; with --sdm apptainer they run in this image instead.
-container: "docker://lmresp/lmresp:0.1.0"
 
 
 report: "workflow/report/workflow.rst"

@@ -36,9 +36,9 @@ def _scheme(scheme: Scheme) -> str:
     names = [each.name for each in scheme.inputs]
     meanings = "\n".join(f"- `{each.name}` ({', '.join(each.words)}): {each.meaning}" for each in scheme.inputs)
     off = "" if scheme.enabled_by_default else " **Off** unless a charter switches it on by name."
+    read_text = f"{read} of {cells} combinations read in the source ({counts})."
     return (
-        f"## {scheme.title}\n\n`{scheme.scheme_id}`: {read} of {cells} combinations read in the source ({counts}).{off} "
-        f"{scheme.completeness}\n\n{meanings}\n\n"
+        f"## {scheme.title}\n\n`{scheme.scheme_id}`: {read_text}{off} {scheme.completeness}\n\n{meanings}\n\n"
         + _table(["rule", *names, "answer", "certainty", "flags", "source"], rows)
     )
 

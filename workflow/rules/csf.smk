@@ -10,10 +10,10 @@ rule grade_csf:
     output:
         rows="work/csf.csv",
         queries="work/csf.queries.csv",
-    params:
-        software=VERSION,
     log:
         "logs/csf/grade_csf.log",
+    params:
+        software=VERSION,
     message:
         "Grading the cytology strand"
     shell:

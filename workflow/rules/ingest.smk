@@ -7,11 +7,11 @@ rule ingest_table:
     output:
         rows="work/tables/{table}.csv",
         queries="work/tables/{table}.queries.csv",
+    log:
+        "logs/ingest/{table}.log",
     params:
         software=VERSION,
         data_cut=PLAN.data_cut,
-    log:
-        "logs/ingest/{table}.log",
     message:
         "Checking table {wildcards.table}"
     shell:
@@ -27,10 +27,10 @@ rule check_study:
         queries=expand("work/tables/{table}.queries.csv", table=PLAN.tables),
     output:
         queries="work/study.queries.csv",
-    params:
-        software=VERSION,
     log:
         "logs/ingest/check_study.log",
+    params:
+        software=VERSION,
     message:
         "Checking the tables against each other"
     shell:

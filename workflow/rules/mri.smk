@@ -4,7 +4,9 @@
 rule measure_scan:
     input:
         record="work/scans/{subject}_{session}.json",
-        reference=lambda wildcards: PLAN.reference_result(f"{wildcards.subject}_{wildcards.session}"),
+        reference=lambda wildcards: PLAN.reference_result(
+            f"{wildcards.subject}_{wildcards.session}"
+        ),
     output:
         result="{subject}/{session}/{subject}_{session}_scan.json",
         page=report(
@@ -15,15 +17,15 @@ rule measure_scan:
             labels={"visit": "{session}"},
         ),
         images=directory("{subject}/{session}/anat"),
-    params:
-        software=VERSION,
     log:
         "logs/mri/{subject}_{session}.log",
     benchmark:
         "logs/benchmarks/{subject}_{session}.tsv"
+    threads: 1
+    params:
+        software=VERSION,
     message:
         "Measuring {wildcards.subject} {wildcards.session}"
-    threads: 1
     shell:
         "lmresp step measure-scan --study ../.. --record {input.record} --results . > {log} 2>&1"
 
@@ -39,12 +41,14 @@ rule grade_mri:
         visits="work/tables/visits.csv",
     output:
         rows="work/mri.csv",
-        measures=report("measures.csv", caption="../report/measures.rst", category="Tables"),
+        measures=report(
+            "measures.csv", caption="../report/measures.rst", category="Tables"
+        ),
         queries="work/mri.queries.csv",
-    params:
-        software=VERSION,
     log:
         "logs/mri/grade_mri.log",
+    params:
+        software=VERSION,
     message:
         "Grading the MRI strand: reads where there are any, else drafts"
     shell:

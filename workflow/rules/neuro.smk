@@ -10,10 +10,10 @@ rule grade_neuro:
     output:
         rows="work/neuro.csv",
         queries="work/neuro.queries.csv",
-    params:
-        software=VERSION,
     log:
         "logs/neuro/grade_neuro.log",
+    params:
+        software=VERSION,
     message:
         "Grading the neurological strand"
     shell:

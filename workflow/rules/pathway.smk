@@ -10,11 +10,13 @@ rule find_branches:
         charter="work/charter.json",
         tables=expand("work/tables/{table}.csv", table=PLAN.tables),
     output:
-        pathway=report("pathway.csv", caption="../report/pathway.rst", category="Tables"),
-    params:
-        software=VERSION,
+        pathway=report(
+            "pathway.csv", caption="../report/pathway.rst", category="Tables"
+        ),
     log:
         "logs/pathway/find_branches.log",
+    params:
+        software=VERSION,
     message:
         "Finding the pathway branch of every visit"
     shell:

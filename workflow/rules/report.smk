@@ -5,11 +5,13 @@ rule collect_queries:
     input:
         PLAN.query_files,
     output:
-        queries=report("queries.csv", caption="../report/queries.rst", category="Tables"),
-    params:
-        software=VERSION,
+        queries=report(
+            "queries.csv", caption="../report/queries.rst", category="Tables"
+        ),
     log:
         "logs/report/collect_queries.log",
+    params:
+        software=VERSION,
     message:
         "Collecting the queries"
     shell:
@@ -25,10 +27,10 @@ rule write_provenance:
         scans=SCAN_RESULTS,
     output:
         provenance="provenance.json",
-    params:
-        software=VERSION,
     log:
         "logs/report/write_provenance.log",
+    params:
+        software=VERSION,
     message:
         "Writing the provenance"
     shell:
@@ -47,11 +49,15 @@ rule write_report:
         study="work/study.json",
         scans=SCAN_RESULTS,
     output:
-        page=report("report.html", caption="../report/study_report.rst", category="Study report"),
-    params:
-        software=VERSION,
+        page=report(
+            "report.html",
+            caption="../report/study_report.rst",
+            category="Study report",
+        ),
     log:
         "logs/report/write_report.log",
+    params:
+        software=VERSION,
     message:
         "Writing the study report"
     shell:

@@ -11,11 +11,13 @@ rule call_visits:
         queries=PLAN.query_files,
     output:
         calls=report("calls.csv", caption="../report/calls.rst", category="Tables"),
-        best=report("best_response.csv", caption="../report/calls.rst", category="Tables"),
-    params:
-        software=VERSION,
+        best=report(
+            "best_response.csv", caption="../report/calls.rst", category="Tables"
+        ),
     log:
         "logs/response/call_visits.log",
+    params:
+        software=VERSION,
     message:
         "Calling every visit"
     shell:
