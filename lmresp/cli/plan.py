@@ -6,6 +6,8 @@ Only this module and the Snakefile know both the study and the names of the work
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from pathlib import Path
 
 from lmresp import queries, store
@@ -81,6 +83,12 @@ def plan_study(folder: Path) -> Plan:
     store.write_csv(work / "raw.queries.csv", queries.numbered(problems), queries.COLUMNS, only_if_changed=True)
     build_index(study, {table: store.read_csv(work / "raw" / f"{table}.csv") for table in present})
     return read_plan(folder)
+
+
+def put_commands_on_path(workflow: Path) -> None:
+    """Let jobs find the ``lmresp`` of this Python, and the SLURM scripts of the profile, whoever started Snakemake."""
+    folders = [Path(sys.executable).parent, workflow / "profiles" / "slurm" / "bin"]
+    os.environ["PATH"] = os.pathsep.join([*map(str, folders), os.environ.get("PATH", "")])
 
 
 def read_plan(folder: Path) -> Plan:

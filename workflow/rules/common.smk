@@ -1,13 +1,11 @@
 # What every stage shares: the checked configuration, the study's plan and the names of things. No rules.
-import os
-import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from lmresp import __version__ as VERSION
-from lmresp.cli.plan import plan_study, read_plan
+from lmresp.cli.plan import plan_study, put_commands_on_path, read_plan
 from lmresp.errors import LmrespError
 
 
@@ -16,14 +14,7 @@ configfile: str(Path(workflow.basedir) / "config" / "config.yaml")
 
 validate(config, "../schemas/config.schema.yaml")
 
-# Jobs call the `lmresp` that belongs to this Python, and the SLURM scripts of the profile, whoever started Snakemake.
-os.environ["PATH"] = os.pathsep.join(
-    [
-        str(Path(sys.executable).parent),
-        str(Path(workflow.basedir) / "profiles" / "slurm" / "bin"),
-        os.environ["PATH"],
-    ]
-)
+put_commands_on_path(Path(workflow.basedir))
 
 # A relative study folder is relative to the Snakefile, so that cluster jobs, which start elsewhere, agree.
 STUDY = Path(workflow.basedir, config["study"]).resolve()
