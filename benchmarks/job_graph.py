@@ -26,7 +26,6 @@ def make_study(folder: Path, scans: int) -> None:
     tables = folder / "tables"
     tables.mkdir(parents=True)
     (folder / "study.yaml").write_text("study_id: BENCH\ndata_cut: 2026-01-01\n")
-    image = nib.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4)).to_bytes()
     subjects, visits = ["study_id,subject_id,ref_start_dtc"], ["subject_id,visit_num,visit,start_dtc,status"]
     for subject in range(-(-scans // len(VISITS))):
         name = f"S{subject:05d}"
@@ -36,6 +35,8 @@ def make_study(folder: Path, scans: int) -> None:
             if subject * len(VISITS) + number < scans:
                 target = folder / "mri" / f"sub-{name}" / f"ses-{visit}" / "anat"
                 target.mkdir(parents=True)
+                voxels = np.full((4, 4, 4), subject * len(VISITS) + number, np.int16)  # no two scans are the same
+                image = nib.Nifti1Image(voxels, np.eye(4)).to_bytes()
                 (target / f"sub-{name}_ses-{visit}_ce-gadolinium_T1w.nii").write_bytes(image)
     (tables / "subjects.csv").write_text("\n".join(subjects) + "\n")
     (tables / "visits.csv").write_text("\n".join(visits) + "\n")

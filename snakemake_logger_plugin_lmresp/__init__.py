@@ -98,11 +98,11 @@ class LogHandler(LogHandlerBase):
 
     def _emit_text(self, record: LogRecord, event: Any) -> None:
         if event == LogEvent.RUN_INFO and record.stats:
-            self.total = int(record.stats.get("total", 0))
-            if self.common_settings.dryrun:
+            first, self.total = not self.total, int(record.stats.get("total", 0))
+            if self.common_settings.dryrun and first:  # a dry run says it again at its end
                 for rule, jobs in record.stats.items():
                     self._print(f"would run {rule}: {jobs}")
-            else:
+            elif not self.common_settings.dryrun:
                 self._advance("Starting")
         elif event == LogEvent.JOB_FINISHED:
             self.done += 1

@@ -16,6 +16,7 @@ from lmresp.ingest.series import Class
 from lmresp.ingest.stacks import Stack
 from lmresp.queries import Query, make
 
+LISTED = 3  # how many other scans a query names; the rest is counted
 SPINE = {terms.BodyPart.CERVICAL, terms.BodyPart.THORACIC, terms.BodyPart.LUMBAR, terms.BodyPart.SPINE}
 T1 = (terms.Sequence.T1_PRE, terms.Sequence.T1_POST, terms.Sequence.T1_UNKNOWN)
 
@@ -124,24 +125,17 @@ def _dates(date: str, visit: assign.Visit, data_cut: str, where: Mapping[str, An
 
 def same_image(records: Sequence[Mapping[str, Any]]) -> list[Query]:
     """Images with the same content in two scans: one of the two is in the wrong place."""
-    seen: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    files: dict[tuple[str, str], str] = {}
+    seen: dict[str, list[tuple[Mapping[str, Any], str]]] = defaultdict(list)
     for record in records:
-        for one in record["series"]:
-            if record not in seen[one["digest"]]:
-                seen[one["digest"]].append(record)
-            files[(one["digest"], record["scan"])] = one["files"][0]
+        digests = {one["digest"]: one["files"][0] for one in reversed(record["series"])}
+        for digest, file in digests.items():
+            seen[digest].append((record, file))
     out = []
-    for digest, found in seen.items():
-        for record in found if len(found) > 1 else []:
-            others = ", ".join(r["scan"] for r in found if r is not record)
-            out.append(
-                make(
-                    "SC023",
-                    subject_id=record["subject_id"],
-                    visit=record["visit"],
-                    file=files[(digest, record["scan"])],
-                    value=others,
-                )
-            )
+    for found in seen.values():
+        for record, file in found if len(found) > 1 else []:
+            others = [r["scan"] for r, _ in found[: LISTED + 1] if r is not record][:LISTED]
+            more = len(found) - 1 - len(others)
+            text = ", ".join(others) + (f" and {more} more" if more else "")
+            who = {"subject_id": record["subject_id"], "visit": record["visit"]}
+            out.append(make("SC023", **who, file=file, value=text))
     return out

@@ -107,7 +107,7 @@ def _prepare(images: Mapping[str, Volume], reference: ReferenceScan | None) -> P
     around = ndimage.binary_dilation(mask, iterations=2)
     prepared = {"anchor": bias.correct(anchor, around)}
     if contrast == "prepost":
-        fit = registration.rigid(anchor, images["pre"])
+        fit = registration.within_session(anchor, images["pre"], mask)
         pre = anchor.like(resample(images["pre"], anchor, fit.matrix, how="cubic"))
         prepared["pre"] = bias.correct(pre, around)
     first = prepared.get("pre", prepared["anchor"])
@@ -115,7 +115,7 @@ def _prepare(images: Mapping[str, Volume], reference: ReferenceScan | None) -> P
     for other in ("flair", "t2"):
         if other in images:
             try:
-                fit = registration.rigid(anchor, images[other])
+                fit = registration.within_session(anchor, images[other], mask, finest_mm=number("registration.picture_mm"))
             except registration.RegistrationError:
                 continue  # shown on the page only; its absence changes no number
             prepared[other] = anchor.like(np.maximum(resample(images[other], anchor, fit.matrix), 0))

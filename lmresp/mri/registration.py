@@ -10,7 +10,7 @@ import numpy as np
 
 from lmresp.mri.itk import sitk
 from lmresp.mri.methods import number, numbers
-from lmresp.mri.volume import _RAS_LPS, Mask, Matrix, Volume, coarse, to_sitk, world_axes
+from lmresp.mri.volume import _RAS_LPS, Mask, Matrix, Volume, coarse, resample, to_sitk, world_axes
 
 
 class RegistrationError(ValueError):
@@ -36,7 +36,39 @@ class Fit:
     agreement_mm: float
 
 
-def rigid(fixed: Volume, moving: Volume, *, start: Matrix | None = None) -> Fit:
+def within_session(fixed: Volume, moving: Volume, inside: Mask, *, finest_mm: float = 0.0) -> Fit:
+    """Align two series of one session, from the header's pose; the other starts only where that is not convincing.
+
+    Parameters
+    ----------
+    fixed, moving : Volume
+        Whole heads of one subject.
+    inside : bool, shape of ``fixed``
+        Brain: the correlation of the two images is judged there.
+    finest_mm : float
+        Levels finer than this are left out (pictures only, no number rests on them).
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    RegistrationError
+        As :func:`rigid`.
+    """
+    try:
+        fit = rigid(fixed, moving, start=np.eye(4), finest_mm=finest_mm)
+    except RegistrationError:
+        return rigid(fixed, moving, finest_mm=finest_mm)
+    moved = fixed.like(resample(moving, fixed, fit.matrix))
+    if abs(correlation(fixed, moved, inside)) >= number("registration.session_correlation"):
+        return fit
+    other = rigid(fixed, moving, finest_mm=finest_mm)
+    return other if other.metric < fit.metric else fit
+
+
+def rigid(fixed: Volume, moving: Volume, *, start: Matrix | None = None, finest_mm: float = 0.0) -> Fit:
     """Align ``moving`` to ``fixed`` by rotation and translation.
 
     Parameters
@@ -45,6 +77,8 @@ def rigid(fixed: Volume, moving: Volume, *, start: Matrix | None = None) -> Fit:
         Whole heads, or brains that were both skull-stripped. Do not give tight masks: they can fail altogether.
     start : float64, shape (4, 4), optional
         First guess (fixed to moving); otherwise header, geometric and intensity centres are tried.
+    finest_mm : float
+        Levels finer than this are left out.
 
     Returns
     -------
@@ -63,6 +97,7 @@ def rigid(fixed: Volume, moving: Volume, *, start: Matrix | None = None) -> Fit:
     """
     thickest = max(float(fixed.spacing.max()), float(moving.spacing.max()))
     levels = [mm for mm in numbers("registration.levels_mm") if mm >= 0.6 * min(fixed.spacing.min(), 4.0)]
+    levels = [mm for mm in levels if mm >= finest_mm]
     if thickest > number("registration.thick_slice_mm"):
         levels = [mm for mm in levels if mm >= 2.0]
     starts = [start] if start is not None else _starts(fixed, moving, rotations=False)

@@ -17,7 +17,6 @@ from lmresp.mri.measure import measure
 from lmresp.mri.measurement import ReferenceScan, ScanMeasurement
 from lmresp.mri.methods import number
 from lmresp.mri.registration import RegistrationError
-from lmresp.mri.scorecard import overall_from_items
 from lmresp.mri.volume import Volume, VolumeError, checked
 
 FORMAT = "lmresp-scan-result/1"
@@ -181,6 +180,8 @@ def _without_reference(measured: ScanMeasurement) -> ScanMeasurement:
 
 
 def _tables(measured: ScanMeasurement, record: Mapping[str, Any]) -> dict[str, Any]:
+    from lmresp.mri.scorecard import overall_from_items  # brings pandas, which no measurement needs
+
     rule = overall_from_items(measured.items) if record["reference"] is not None else None
     return {
         "status": "measured",

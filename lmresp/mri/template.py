@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-from functools import cache
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,8 +28,6 @@ class Template:
     ----------
     brain : Volume
         Stripped T1.
-    head : Volume
-        The same with a dark skull and a bright scalp drawn around it, so that it looks like a whole head.
     mask : bool
         Brain with all its CSF.
     grey, white, csf : float32
@@ -39,12 +37,16 @@ class Template:
     """
 
     brain: Volume
-    head: Volume
     mask: Mask
     grey: Float
     white: Float
     csf: Float
     ventricles: Mask
+
+    @cached_property
+    def head(self) -> Volume:
+        """The brain with a dark skull and a bright scalp drawn around it, so that it looks like a whole head."""
+        return self.brain.like(_with_head(self.brain, self.mask))
 
 
 def _read(name: str) -> Volume:
@@ -80,8 +82,7 @@ def load() -> Template:
     grey_p, white_p = grey.array / 255.0, white.array / 255.0
     mask = ndimage.binary_fill_holes(ndimage.binary_opening(t1.array > 20, iterations=1))
     csf = np.clip(1.0 - grey_p - white_p, 0, 1) * mask
-    head = t1.like(_with_head(t1, mask))
-    return Template(t1, head, mask, grey_p, white_p, csf.astype(np.float32), _ventricles(t1, mask, csf))
+    return Template(t1, mask, grey_p, white_p, csf.astype(np.float32), _ventricles(t1, mask, csf))
 
 
 def _ventricles(t1: Volume, mask: Mask, csf: Float) -> Mask:

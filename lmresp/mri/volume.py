@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -150,17 +151,21 @@ def resample(moving: Volume, grid: Volume, matrix: Matrix | None = None, *, how:
     return out
 
 
+@lru_cache(maxsize=16)
 def coarse(volume: Volume, mm: float) -> Volume:
-    """Smooth and shrink so that no voxel is finer than about ``mm``; axes already coarser are left alone."""
-    factors = [max(1, round(mm / s)) for s in volume.spacing]
-    if max(factors) == 1:
+    """Average blocks of voxels so that none is finer than about ``mm``; axes already coarser are left alone."""
+    factors = np.array([min(max(1, round(mm / s)), n) for s, n in zip(volume.spacing, volume.shape, strict=True)])
+    if factors.max() == 1:
         return volume
-    image = to_sitk(volume)
-    sigmas = [0.4 * f * s if f > 1 else 0.0 for f, s in zip(factors, volume.spacing, strict=True)]
-    for axis, sigma in enumerate(sigmas):
-        if sigma > 0:
-            image = sitk.RecursiveGaussian(image, sigma, False, sitk.RecursiveGaussianImageFilter.ZeroOrder, axis)
-    return from_sitk(sitk.Shrink(image, factors))
+    shape = np.array(volume.shape) // factors
+    array = volume.array[tuple(slice(0, n) for n in shape * factors)]
+    for axis, (n, factor) in enumerate(zip(shape, factors, strict=True)):
+        if factor > 1:
+            array = array.reshape(*array.shape[:axis], n, factor, *array.shape[axis + 1 :]).mean(axis=axis + 1)
+    affine = volume.affine.copy()
+    affine[:3, :3] = volume.affine[:3, :3] * factors
+    affine[:3, 3] = (volume.affine @ [*(factors - 1) / 2, 1.0])[:3]
+    return Volume(np.ascontiguousarray(array, dtype=np.float32), affine)
 
 
 def working_grid(volume: Volume, finest_mm: float) -> Volume:
