@@ -86,33 +86,78 @@ def find(enhancement: Enhancement, tissue: Tissue, quality: float, edge_mm: floa
     """
     e = enhancement.map
     level = max(number("nodules.threshold"), number("nodules.threshold_noise") * enhancement.noise)
-    sharp = e.like(smooth(e, number("enhancement.smooth_mm")))
-    fine = _fine_grid(e)
-    values = resample(sharp, fine, how="linear")
-    search = resample(e.like(tissue.brain & ~tissue.excluded), fine) > 0.5
-    candidate = (values > level) & search
-    ball = _ball(number("nodules.opening_mm"), fine.spacing)
-    core = ndimage.binary_opening(candidate, ball)
-    labels, count = ndimage.label(core)
-    fluid = resample(e.like(np.maximum(tissue.csf * tissue.brain, ~tissue.brain)), fine) > number(
-        "nodules.csf_fraction"
+    surroundings = _Surroundings(
+        e.like(smooth(e, number("enhancement.smooth_mm"))),
+        e.like(tissue.brain & ~tissue.excluded),
+        e.like(np.maximum(tissue.csf * tissue.brain, ~tissue.brain)),
+        e.like(tissue.white & tissue.brain),
+        e.like(tissue.depth),
     )
-    shallow = resample(e.like(tissue.depth), fine) < number("nodules.convexity_mm")
     slack = number("nodules.slice_widening") * max(0.0, edge_mm - 1.0)
-    white = resample(e.like(tissue.white & tissue.brain), fine) > 0.5
     nodules: list[Nodule] = []
-    taken = np.zeros(candidate.shape, np.float32)
-    for n, box in enumerate(ndimage.find_objects(labels, count), start=1):
-        wide = tuple(slice(max(0, s.start - 6), s.stop + 6) for s in box)
-        part = labels[wide] == n
-        place = _Place(values[wide], fluid[wide], white[wide], shallow[wide], fine, wide)
-        nodule = _measure(part, place, level, slack, quality, enhancement.noise)
-        if nodule is not None:
-            nodules.append(nodule)
-            grown = ndimage.binary_dilation(part, iterations=2) & (values[wide] > level)
-            taken[wide] = np.maximum(taken[wide], grown)
+    taken = np.zeros(e.shape, bool)
+    for region in _regions((surroundings.values.array > level) & tissue.brain & ~tissue.excluded, e):
+        place, candidate = surroundings.within(region, level)
+        ball = _ball(number("nodules.opening_mm"), place.grid.spacing)
+        labels, count = ndimage.label(ndimage.binary_opening(candidate, ball))
+        mine = np.zeros(candidate.shape, np.float32)
+        for n, box in enumerate(ndimage.find_objects(labels, count), start=1):
+            wide = tuple(slice(max(0, s.start - 6), s.stop + 6) for s in box)
+            part = labels[wide] == n
+            here = place.cut(wide)
+            nodule = _measure(part, here, level, slack, quality, enhancement.noise)
+            if nodule is not None:
+                nodules.append(nodule)
+                grown = ndimage.binary_dilation(part, iterations=2) & (here.values > level)
+                mine[wide] = np.maximum(mine[wide], grown)
+        if mine.any():
+            coarse_part = _part(e, region)
+            taken[region] |= resample(place.grid.like(mine), coarse_part) > 0.5
     nodules.sort(key=lambda nodule: (-nodule.long_mm * nodule.perp_mm, tuple(nodule.center_mm)))
-    return Found(nodules, resample(fine.like(taken), e) > 0.5)
+    return Found(nodules, taken)
+
+
+def _regions(candidate: Mask, grid: Volume) -> list[tuple[slice, ...]]:
+    """Boxes around groups of candidate voxels: what lies in two groups cannot touch between the voxels either."""
+    groups, count = ndimage.label(ndimage.binary_dilation(candidate, np.ones((3, 3, 3))), np.ones((3, 3, 3)))
+    sizes = np.bincount(groups[candidate], minlength=count + 1) * grid.voxel_mm3
+    pad = np.ceil(number("nodules.surroundings_mm") / grid.spacing).astype(int)
+    return [
+        tuple(slice(max(0, s.start - p), min(n, s.stop + p)) for s, p, n in zip(box, pad, grid.shape, strict=True))
+        for n_group, box in enumerate(ndimage.find_objects(groups, count), start=1)
+        if sizes[n_group] >= 0.5 * number("nodules.smallest_mm3")
+    ]
+
+
+def _part(grid: Volume, box: tuple[slice, ...]) -> Volume:
+    affine = grid.affine.copy()
+    affine[:3, 3] = (grid.affine @ [*(s.start for s in box), 1.0])[:3]
+    return Volume(grid.array[box], affine)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Surroundings:
+    """Maps of the whole scan from which the place of a group is cut, on voxels of about 1 mm."""
+
+    values: Volume
+    search: Volume
+    fluid: Volume
+    white: Volume
+    depth: Volume
+
+    def within(self, box: tuple[slice, ...], level: float) -> tuple[_Place, Mask]:
+        fine = _fine_grid(_part(self.values, box))
+        values = resample(_part(self.values, box), fine)
+        candidate = (values > level) & (resample(_part(self.search, box), fine) > 0.5)
+        place = _Place(
+            values,
+            resample(_part(self.fluid, box), fine) > number("nodules.csf_fraction"),
+            resample(_part(self.white, box), fine) > 0.5,
+            resample(_part(self.depth, box), fine) < number("nodules.convexity_mm"),
+            fine,
+            tuple(slice(0, n) for n in fine.shape),
+        )
+        return place, candidate
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -125,6 +170,10 @@ class _Place:
     shallow: Mask
     grid: Volume
     box: tuple[slice, ...]
+
+    def cut(self, box: tuple[slice, ...]) -> _Place:
+        parts = (part[box] for part in (self.values, self.fluid, self.white, self.shallow))
+        return _Place(*parts, self.grid, box)
 
 
 def _measure(part: Mask, place: _Place, level: float, slack: float, quality: float, noise: float) -> Nodule | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
-from skimage import segmentation
+from skimage.segmentation import watershed
 
 from lmresp.mri import template
 from lmresp.mri.brain import signed_distance
@@ -15,7 +15,7 @@ from lmresp.mri.methods import number
 from lmresp.mri.registration import rigid_part
 from lmresp.mri.volume import Float, Mask, Matrix, Volume, resample, world_axes
 
-_watershed: Any = segmentation.watershed
+_watershed: Any = watershed
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

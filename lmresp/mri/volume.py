@@ -151,7 +151,7 @@ def resample(moving: Volume, grid: Volume, matrix: Matrix | None = None, *, how:
     return out
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=6)
 def coarse(volume: Volume, mm: float) -> Volume:
     """Average blocks of voxels so that none is finer than about ``mm``; axes already coarser are left alone."""
     factors = np.array([min(max(1, round(mm / s)), n) for s, n in zip(volume.spacing, volume.shape, strict=True)])
