@@ -31,7 +31,7 @@ from lmresp.mri.measurement import (
     ReferenceScan,
     ScanMeasurement,
 )
-from lmresp.mri.methods import number
+from lmresp.mri.methods import number, table
 from lmresp.mri.rows import measure_rows, scan_facts
 from lmresp.mri.steps import Enhancing, Prepared, inverse
 from lmresp.mri.volume import Float, Mask, Matrix, Volume, VolumeError, resample, working_grid
@@ -107,15 +107,19 @@ def _prepare(images: Mapping[str, Volume], reference: ReferenceScan | None) -> P
     around = ndimage.binary_dilation(mask, iterations=2)
     prepared = {"anchor": bias.correct(anchor, around)}
     if contrast == "prepost":
-        fit = registration.within_session(anchor, images["pre"], mask)
+        fit = registration.within_session(anchor, images["pre"])
         pre = anchor.like(resample(images["pre"], anchor, fit.matrix, how="cubic"))
+        if registration.correlation(anchor, pre, mask) < float(table()["qc"]["pre_to_post"]["warn"]):
+            other_fit = registration.rigid(anchor, images["pre"])  # the header's pose misled: every start
+            if other_fit.metric < fit.metric:
+                pre = anchor.like(resample(images["pre"], anchor, other_fit.matrix, how="cubic"))
         prepared["pre"] = bias.correct(pre, around)
     first = prepared.get("pre", prepared["anchor"])
     mask = brain.refine(frame, first, mask, brain.tissue_signals(frame, first, mask))
     for other in ("flair", "t2"):
         if other in images:
             try:
-                fit = registration.within_session(anchor, images[other], mask, finest_mm=number("registration.picture_mm"))
+                fit = registration.within_session(anchor, images[other], finest_mm=number("registration.picture_mm"))
             except registration.RegistrationError:
                 continue  # shown on the page only; its absence changes no number
             prepared[other] = anchor.like(np.maximum(resample(images[other], anchor, fit.matrix), 0))

@@ -96,8 +96,8 @@ def find(enhancement: Enhancement, tissue: Tissue, quality: float, edge_mm: floa
     slack = number("nodules.slice_widening") * max(0.0, edge_mm - 1.0)
     nodules: list[Nodule] = []
     taken = np.zeros(e.shape, bool)
-    for region in _regions((surroundings.values.array > level) & tissue.brain & ~tissue.excluded, e):
-        place, candidate = surroundings.within(region, level)
+    for region, group in _regions((surroundings.values.array > level) & tissue.brain & ~tissue.excluded, e):
+        place, candidate = surroundings.within(region, group, level)
         ball = _ball(number("nodules.opening_mm"), place.grid.spacing)
         labels, count = ndimage.label(ndimage.binary_opening(candidate, ball))
         mine = np.zeros(candidate.shape, np.float32)
@@ -117,16 +117,19 @@ def find(enhancement: Enhancement, tissue: Tissue, quality: float, edge_mm: floa
     return Found(nodules, taken)
 
 
-def _regions(candidate: Mask, grid: Volume) -> list[tuple[slice, ...]]:
-    """Boxes around groups of candidate voxels: what lies in two groups cannot touch between the voxels either."""
+def _regions(candidate: Mask, grid: Volume) -> list[tuple[tuple[slice, ...], Mask]]:
+    """Groups of candidate voxels with a box around each: what lies in two groups cannot touch on a finer grid either."""
     groups, count = ndimage.label(ndimage.binary_dilation(candidate, np.ones((3, 3, 3))), np.ones((3, 3, 3)))
     sizes = np.bincount(groups[candidate], minlength=count + 1) * grid.voxel_mm3
     pad = np.ceil(number("nodules.surroundings_mm") / grid.spacing).astype(int)
-    return [
-        tuple(slice(max(0, s.start - p), min(n, s.stop + p)) for s, p, n in zip(box, pad, grid.shape, strict=True))
-        for n_group, box in enumerate(ndimage.find_objects(groups, count), start=1)
-        if sizes[n_group] >= 0.5 * number("nodules.smallest_mm3")
-    ]
+    regions = []
+    for group, box in enumerate(ndimage.find_objects(groups, count), start=1):
+        if sizes[group] >= 0.5 * number("nodules.smallest_mm3"):
+            wide = tuple(
+                slice(max(0, s.start - p), min(n, s.stop + p)) for s, p, n in zip(box, pad, grid.shape, strict=True)
+            )
+            regions.append((wide, groups[wide] == group))
+    return regions
 
 
 def _part(grid: Volume, box: tuple[slice, ...]) -> Volume:
@@ -145,10 +148,11 @@ class _Surroundings:
     white: Volume
     depth: Volume
 
-    def within(self, box: tuple[slice, ...], level: float) -> tuple[_Place, Mask]:
+    def within(self, box: tuple[slice, ...], group: Mask, level: float) -> tuple[_Place, Mask]:
         fine = _fine_grid(_part(self.values, box))
         values = resample(_part(self.values, box), fine)
-        candidate = (values > level) & (resample(_part(self.search, box), fine) > 0.5)
+        search = _part(self.search, box)
+        candidate = (values > level) & (resample(search.like(search.array * group), fine) > 0.5)
         place = _Place(
             values,
             resample(_part(self.fluid, box), fine) > number("nodules.csf_fraction"),

@@ -10,7 +10,7 @@ import numpy as np
 
 from lmresp.mri.itk import sitk
 from lmresp.mri.methods import number, numbers
-from lmresp.mri.volume import _RAS_LPS, Mask, Matrix, Volume, coarse, resample, to_sitk, world_axes
+from lmresp.mri.volume import _RAS_LPS, Mask, Matrix, Volume, coarse, to_sitk, world_axes
 
 
 class RegistrationError(ValueError):
@@ -36,17 +36,15 @@ class Fit:
     agreement_mm: float
 
 
-def within_session(fixed: Volume, moving: Volume, inside: Mask, *, finest_mm: float = 0.0) -> Fit:
+def within_session(fixed: Volume, moving: Volume, *, finest_mm: float = 0.0) -> Fit:
     """Align two series of one session, from the header's pose; the other starts only where that is not convincing.
 
     Parameters
     ----------
     fixed, moving : Volume
         Whole heads of one subject.
-    inside : bool, shape of ``fixed``
-        Brain: the correlation of the two images is judged there.
     finest_mm : float
-        Levels finer than this are left out (pictures only, no number rests on them).
+        Levels finer than this are left out (for pictures on which no number rests).
 
     Returns
     -------
@@ -61,8 +59,7 @@ def within_session(fixed: Volume, moving: Volume, inside: Mask, *, finest_mm: fl
         fit = rigid(fixed, moving, start=np.eye(4), finest_mm=finest_mm)
     except RegistrationError:
         return rigid(fixed, moving, finest_mm=finest_mm)
-    moved = fixed.like(resample(moving, fixed, fit.matrix))
-    if abs(correlation(fixed, moved, inside)) >= number("registration.session_correlation"):
+    if fit.agreement_mm <= number("registration.session_agreement_mm"):
         return fit
     other = rigid(fixed, moving, finest_mm=finest_mm)
     return other if other.metric < fit.metric else fit
