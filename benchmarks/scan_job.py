@@ -28,7 +28,8 @@ for name in sys.argv[1:split]:
     np.asarray(nib.load(name).dataobj)
 for name in sys.argv[split + 1:]:
     image = nib.load(name)
-    store.write_bytes(name + '.floor', store.gzip_bytes(nib.Nifti1Image(np.asarray(image.dataobj), image.affine).to_bytes()))
+    content = nib.Nifti1Image(np.asarray(image.dataobj), image.affine).to_bytes()
+    store.write_bytes(name + '.floor', store.gzip_bytes(content))
 """
 
 

@@ -132,7 +132,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _call(options: argparse.Namespace) -> int:
-    code = _run(options, "calls.csv", "best_response.csv", "pathway.csv")
+    code = _run(options, "calls.csv", "best_response.csv", "pathway.csv", "queries.csv")
     if code == EXIT_DONE and not options.quiet:
         from lmresp.report import run_summary
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from lmresp import queries, store
 from lmresp.errors import EXIT_DONE, EXIT_INVALID, StudyError
 
@@ -17,16 +14,13 @@ def print_queries(results: Path) -> int:
     files += [results / "work" / f"{name}.queries.csv" for name in ("raw", "index", "study")]
     found = [queries.from_row(row) for path in files if path.is_file() for row in store.read_csv(path)]
     rows = queries.numbered(found)
-    table = Table("Query", "Severity", "Subject", "Where", "What", "What to do", title=f"{len(rows)} queries")
     for row in rows:
         place = f"{row['file']} {row['sheet']}".strip() + (f", row {row['row']}" if row["row"] else "")
-        name = f"{row['query_id']} {row['code']}"
-        table.add_row(name, row["severity"], row["subject_id"], place, row["message"], row["action"])
-    console = Console()
-    console.print(table)
+        place += f", column {row['column']}" if row["column"] else ""
+        who = f" {row['subject_id']}" if row["subject_id"] else ""
+        print(f"{row['query_id']} {row['code']} {row['severity']}{who}: {place}: {row['message']} {row['action']}")
     aside = sorted({row["subject_id"] for row in rows if row["sets_aside"] == "Y" and row["subject_id"]})
-    if aside:
-        console.print(f"Set aside until mended: {', '.join(aside)}")
+    print(f"{len(rows)} queries." + (f" Set aside until mended: {', '.join(aside)}." if aside else ""))
     return EXIT_INVALID if any(row["severity"] == "error" for row in rows) else EXIT_DONE
 
 

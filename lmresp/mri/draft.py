@@ -13,6 +13,9 @@ from lmresp.mri.methods import number
 from lmresp.terms import Change, Item, Presence
 
 
+_READER = "not measured by lmresp: needs a reader"
+
+
 @dataclasses.dataclass(frozen=True)
 class Facts:
     """What the draft rests on; ``None`` where it was not measured.
@@ -81,11 +84,35 @@ def items(facts: Facts) -> list[dict[str, Any]]:
     list of dict
         ``item``, ``compartment``, ``presence``, ``change`` (None on the reference scan), ``reason``, ``confidence``.
     """
-    reader = "not measured by lmresp: needs a reader"
     out = [_nodules(facts), _linear(facts), _hydrocephalus(facts), _parenchymal(facts)]
-    out.append(_row(Item.CRANIAL_NERVE, "BRAIN", Presence.NE, _ne(facts), reader, 0.0))
-    out += [_row(item, "SPINE", Presence.NE, _ne(facts), reader, 0.0) for item in (Item.NODULES, Item.LINEAR)]
+    out.append(_row(Item.CRANIAL_NERVE, "BRAIN", Presence.NE, _ne(facts), _READER, 0.0))
     return out
+
+
+def spine_items(*, now: bool, before: bool | None) -> tuple[list[dict[str, Any]], str]:
+    """Items of the spine, which is never drafted, and what the draft covers.
+
+    Parameters
+    ----------
+    now : bool
+        This scan has a series of the spine.
+    before : bool or None
+        The reference scan has one; None if this is the reference scan.
+
+    Returns
+    -------
+    items : list of dict
+        Rows as of :func:`items`: NE for a reader where the spine was imaged now or at the reference scan, else none.
+    coverage : str
+        What the draft covers, in words.
+    """
+    if not now and not before:
+        return [], "brain only: no spine series in this scan"
+    change = None if before is None else Change.NE
+    reason = _READER if now else "the spine was imaged at the reference scan and is missing now"
+    rows = [_row(item, "SPINE", Presence.NE, change, reason, 0.0) for item in (Item.NODULES, Item.LINEAR)]
+    what = "a spine series needs a reader" if now else "the spine of the reference scan was not imaged again"
+    return rows, f"brain only: {what}"
 
 
 def _row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from lmresp import __version__, queries, store
 from lmresp.ingest.convert import UnreadableSeries, load_series
 from lmresp.ingest.roles import choose_roles
-from lmresp.mri import images
+from lmresp.mri import draft, images
 from lmresp.mri.measure import measure
 from lmresp.mri.measurement import ReferenceScan, ScanMeasurement
 from lmresp.mri.methods import number
@@ -31,6 +31,7 @@ _NAMES = {
     "reference_labels": "space-reference_desc-lm_dseg",
 }
 _LABELS = ("brain", "labels", "reference_labels")
+_SPINE = frozenset(("CERVICAL", "THORACIC", "LUMBAR", "SPINE"))
 _ENHANCEMENT_LIMIT = 5.0  # beyond it only scalp and noise; keeps the stored step at 2e-4
 
 
@@ -73,7 +74,10 @@ def measure_scan(study_folder: Path, record: Mapping[str, Any], results: Path) -
         "series": series,
         "measures": [],
         "findings": [],
-        "scorecard": {"reference": record["reference"], "items": [], "overall": None, "rule_id": "", "certainty": ""},
+        "scorecard": {
+            **{"reference": record["reference"], "coverage": "", "items": []},
+            **{"overall": None, "rule_id": "", "certainty": ""},
+        },
         "qc": [],
         "geometry": {},
         "files": {},
@@ -91,7 +95,8 @@ def measure_scan(study_folder: Path, record: Mapping[str, Any], results: Path) -
     else:
         if record["reference"] is not None and reference is None:
             measured = _without_reference(measured)
-        result |= _tables(measured, record)
+        before = None if record["reference"] is None else _spine_before(results, str(record["reference"]))
+        result |= _tables(measured, record, before)
         result["files"] = _write_images(folder, scan, measured)
         found += [_query(code, record, **fields) for code, fields in measured.queries]
     result["queries"] = [query.as_row() for query in sorted(set(found), key=lambda q: (q.code, q.column, q.value))]
@@ -179,10 +184,22 @@ def _without_reference(measured: ScanMeasurement) -> ScanMeasurement:
     return measured
 
 
-def _tables(measured: ScanMeasurement, record: Mapping[str, Any]) -> dict[str, Any]:
+def _has_spine(series: Sequence[Mapping[str, Any]]) -> bool:
+    return any(one["body_part"] in _SPINE and one.get("use", True) for one in series)
+
+
+def _spine_before(results: Path, scan: str) -> bool:
+    """Whether the reference scan has a spine series; it may have one without having been measured."""
+    path = scan_folder(results, scan) / f"{scan}_scan.json"
+    return path.is_file() and _has_spine(store.read_json(path)["series"])
+
+
+def _tables(measured: ScanMeasurement, record: Mapping[str, Any], spine_before: bool | None) -> dict[str, Any]:
     from lmresp.mri.scorecard import overall_from_items  # brings pandas, which no measurement needs
 
-    rule = overall_from_items(measured.items) if record["reference"] is not None else None
+    spine, coverage = draft.spine_items(now=_has_spine(record["series"]), before=spine_before)
+    items = [*measured.items, *spine]
+    rule = overall_from_items(items) if record["reference"] is not None else None
     return {
         "status": "measured",
         "contrast": measured.contrast,
@@ -190,7 +207,8 @@ def _tables(measured: ScanMeasurement, record: Mapping[str, Any]) -> dict[str, A
         "findings": measured.findings,
         "scorecard": {
             "reference": record["reference"],
-            "items": measured.items,
+            "coverage": coverage,
+            "items": items,
             "overall": None if rule is None else str(rule.output),
             "rule_id": "" if rule is None else str(rule.rule_id),
             "certainty": "" if rule is None else str(rule.certainty),

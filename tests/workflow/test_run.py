@@ -201,3 +201,13 @@ def test_logs_hold_no_identity(finished: Path) -> None:
     for path in results(finished).rglob("*"):
         if path.is_file():
             assert b"PHANTOM^" not in path.read_bytes(), path
+
+
+def test_snakemakes_own_report_for_provenance(repository: Path, tmp_path: Path) -> None:
+    study = copied(repository / "test_data" / "tables_only", tmp_path / "study")
+    assert lmresp("run", study, "--cores", 1).returncode == 0
+    run = lmresp("run", study, "--cores", 1, "--report", tmp_path / "provenance.html")
+    assert run.returncode == 0, run.stderr[-2000:]
+    page = (tmp_path / "provenance.html").read_text(encoding="utf-8")
+    assert "call_visits" in page
+    assert "Study report" in page

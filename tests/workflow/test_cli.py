@@ -1,0 +1,122 @@
+"""The commands, as a coordinator or a scheduler types them, on a study of tables only."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmresp.cli.run import snakemake_command, workflow_folder
+from tests.workflow.conftest import copied, lmresp
+
+pytestmark = pytest.mark.xdist_group("cli")
+
+
+@pytest.fixture(scope="module")
+def study(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The committed study of tables, run once."""
+    folder = copied(repository / "test_data" / "tables_only", tmp_path_factory.mktemp("cli") / "study")
+    run = lmresp("run", folder, "--cores", 2)
+    assert run.returncode == 0, run.stderr[-2000:]
+    return folder
+
+
+def test_run_ends_with_the_calls_and_where_the_report_is(study: Path) -> None:
+    run = lmresp("run", study, "--cores", 1)
+    lines = run.stdout.splitlines()
+    assert lines[0].split() == ["subject", "visit", "call", "rule", "certainty", "provisional", "branch"]
+    assert lines[-1] == f"Report: {(study / 'derivatives/lmresp/report.html').as_uri()}"
+    assert "Research use only" in run.stdout
+
+
+def test_check_names_file_row_column_value_and_what_is_allowed(repository: Path, tmp_path: Path) -> None:
+    fresh = copied(repository / "test_data" / "tables_only", tmp_path / "study")
+    run = lmresp("check", fresh, "--cores", 1)
+    assert run.returncode == 2
+    [line] = [line for line in run.stdout.splitlines() if "IN003" in line]
+    for word in ("TO-004", "csf.csv, row 12", "column result", "POSITVE", "POSITIVE", "SUSPICIOUS"):
+        assert word in line
+    assert not (fresh / "derivatives" / "lmresp" / "calls.csv").exists()
+
+
+def test_call_prints_the_calls_without_a_report(repository: Path, tmp_path: Path) -> None:
+    fresh = copied(repository / "test_data" / "tables_only", tmp_path / "study")
+    run = lmresp("call", fresh, "--cores", 1)
+    assert run.returncode == 0
+    assert "PROGRESSION" in run.stdout
+    assert not (fresh / "derivatives" / "lmresp" / "report.html").exists()
+
+
+def test_explain_tells_rows_rule_certainty_and_branch(study: Path) -> None:
+    run = lmresp("explain", study, "TO-002", "WK12")
+    assert run.returncode == 0
+    for word in ("PROGRESSION", "RL02", "inferred", "csf.csv:", "neuro.csv:", "Research use only"):
+        assert word in run.stdout
+    unknown = lmresp("explain", study, "TO-999")
+    assert unknown.returncode == 2
+    assert "TO-001" in unknown.stderr
+
+
+def test_init_writes_a_study_that_can_be_checked_at_once(tmp_path: Path) -> None:
+    assert lmresp("init", tmp_path / "new").returncode == 0
+    run = lmresp("check", tmp_path / "new", "--cores", 1)
+    assert run.returncode == 2  # no subjects yet
+    assert "IN033" in run.stdout
+    again = lmresp("init", tmp_path / "new")
+    assert again.returncode == 2  # nothing of the user's is overwritten
+    assert again.stderr.count("\n") == 1
+
+
+def test_json_logs_are_one_object_a_line(repository: Path, tmp_path: Path) -> None:
+    fresh = copied(repository / "test_data" / "tables_only", tmp_path / "study")
+    run = lmresp("run", fresh, "--cores", 2, "--json-logs")
+    assert run.returncode == 0
+    events = [json.loads(line) for line in run.stderr.splitlines() if line.startswith("{")]
+    assert {"run_info", "job_info", "job_finished", "progress"} <= {event["event"] for event in events}
+    last = [event for event in events if event["event"] == "progress"][-1]
+    assert last["done"] == last["total"]
+    assert "call_visits" in {event.get("rule") for event in events}
+
+
+def test_quiet_prints_no_progress(repository: Path, tmp_path: Path) -> None:
+    fresh = copied(repository / "test_data" / "tables_only", tmp_path / "study")
+    run = lmresp("run", fresh, "--cores", 2, "--quiet")
+    assert (run.returncode, run.stdout) == (0, "")
+    assert "[" not in run.stderr
+
+
+def test_one_log_per_job(study: Path) -> None:
+    logs = study / "derivatives" / "lmresp" / "logs"
+    for name in ("ingest/csf.log", "csf/grade_csf.log", "response/call_visits.log", "report/write_report.log"):
+        assert (logs / name).is_file()
+
+
+def test_a_second_run_beside_a_living_one_is_refused(study: Path) -> None:
+    records = study / "derivatives" / "lmresp" / ".snakemake"
+    lock = records / "locks" / "0.input.lock"
+    lock.parent.mkdir(exist_ok=True)
+    lock.write_text("calls.csv\n")
+    living = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "snakemake"])
+    marker = records / "lmresp-run.json"
+    marker.write_text(json.dumps({"pid": living.pid, "host": socket.gethostname()}))
+    try:
+        run = lmresp("run", study, "--cores", 1)
+        assert run.returncode == 1
+        assert f"process {living.pid}" in run.stderr
+    finally:
+        living.kill()
+        living.wait()
+    marker.write_text(json.dumps({"pid": living.pid, "host": socket.gethostname()}))
+    assert lmresp("run", study, "--cores", 1).returncode == 0  # the lock of a dead run is cleared
+
+
+def test_options_reach_snakemake_and_profiles_are_found_by_name(tmp_path: Path) -> None:
+    command = snakemake_command(tmp_path, cores=3, profile="slurm", extra=("--until", "measure_scan"))
+    assert command[-2:] == ["--until", "measure_scan"]
+    assert str(workflow_folder() / "profiles" / "slurm") in command
+    own = snakemake_command(tmp_path, cores=3, profile="/site/profile")
+    assert "/site/profile" in own
