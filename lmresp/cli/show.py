@@ -20,7 +20,7 @@ def print_queries(results: Path) -> int:
         who = f" {row['subject_id']}" if row["subject_id"] else ""
         print(f"{row['query_id']} {row['code']} {row['severity']}{who}: {place}: {row['message']} {row['action']}")
     aside = sorted({row["subject_id"] for row in rows if row["sets_aside"] == "Y" and row["subject_id"]})
-    print(f"{len(rows)} queries." + (f" Set aside until mended: {', '.join(aside)}." if aside else ""))
+    print(("1 query." if len(rows) == 1 else f"{len(rows)} queries.") + (f" Set aside until mended: {', '.join(aside)}." if aside else ""))
     return EXIT_INVALID if any(row["severity"] == "error" for row in rows) else EXIT_DONE
 
 
