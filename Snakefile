@@ -45,6 +45,7 @@ rule all:
         "queries.csv",
         "report.html",
         "provenance.json",
+        "dataset_description.json",
 
 
 rule scans:

@@ -26,10 +26,8 @@ class LmrespError(Exception):
 
     def __init__(self, what: str, *, where: str = "", allowed: str = "") -> None:
         self.what, self.where, self.allowed = what, where, allowed
-        parts = [f"{where}: {what}" if where else what]
-        if allowed:
-            parts.append(f"Allowed: {allowed}.")
-        super().__init__(" ".join(parts))
+        text = f"{where}: {what}" if where else what
+        super().__init__(f"{text}. Allowed: {allowed}." if allowed else text)
 
 
 class StudyError(LmrespError):

@@ -73,6 +73,16 @@ def provenance(
     }
 
 
+def dataset_description(study: Mapping[str, Any]) -> dict[str, Any]:
+    """Build what BIDS asks of a folder of derivatives (``dataset_description.json``)."""
+    return {
+        "Name": f"lmresp results of {study['title'] or study['study_id']}",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "lmresp", "Version": __version__, "Description": RESEARCH_USE}],
+    }
+
+
 def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
     if isinstance(value, Mapping):
         return [leaf for key, inner in value.items() for leaf in _leaves(inner, f"{path}/{key}")]

@@ -13,7 +13,18 @@ from pathlib import Path
 from lmresp import RESEARCH_USE, __version__
 from lmresp.errors import EXIT_DONE, LmrespError
 
-RUN_OPTIONS = "Any further option is handed to Snakemake as it is (for instance --dry-run, --jobs 50)."
+RUN_OPTIONS = "STUDY comes first. Any further option is handed to Snakemake as it is (--dry-run, --jobs 50, ...)."
+NO_RESULTS = {
+    "--dry-run",
+    "--dryrun",
+    "-n",
+    "--report",
+    "--unlock",
+    "--lint",
+    "--summary",
+    "--detailed-summary",
+    "--dag",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,6 +57,7 @@ def _dispatch(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lmresp",
+        allow_abbrev=False,
         description="Response calls for leptomeningeal metastasis from cytology, MRI and neurological examination. "
         + RESEARCH_USE,
     )
@@ -56,13 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("study", type=Path, metavar="FOLDER")
 
     for name, text in (
-        ("check", "check the tables only, and print the queries"),
+        ("check", "check the tables and what was delivered, measure nothing, and print the queries"),
         ("run", "run everything: calls, pathway, scan pages, report"),
         ("call", "run up to the calls, and print them"),
         ("report", "run everything and say where the report is"),
     ):
-        command = commands.add_parser(name, help=text, epilog=RUN_OPTIONS)
-        command.add_argument("study", type=Path, metavar="STUDY")
+        command = commands.add_parser(name, help=text, epilog=RUN_OPTIONS, allow_abbrev=False)
+        command.add_argument("study", type=_study_folder, metavar="STUDY")
         _add_run_options(command)
 
     explain = commands.add_parser("explain", help="tell one subject's calls in words")
@@ -70,14 +82,26 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("subject", metavar="SUBJECT")
     explain.add_argument("visit", metavar="VISIT", nargs="?")
 
-    demo = commands.add_parser("demo", help="make the demo study and run it", epilog=RUN_OPTIONS)
-    demo.add_argument("study", type=Path, metavar="DIR", nargs="?", default=Path("lmresp-demo"))
+    demo = commands.add_parser("demo", help="make the demo study and run it", epilog=RUN_OPTIONS, allow_abbrev=False)
+    demo.add_argument("study", type=_study_folder, metavar="DIR", nargs="?", default=Path("lmresp-demo"))
     _add_run_options(demo)
     return parser
 
 
+def _cores(text: str) -> str:
+    if text != "all" and not (text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of cores; allowed: 1, 2, ..., all")
+    return text
+
+
+def _study_folder(text: str) -> Path:
+    if "=" in text and not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"{text!r} is no study folder; STUDY comes before options for Snakemake")
+    return Path(text)
+
+
 def _add_run_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--cores", type=int, metavar="N", help="local cores (default: all)")
+    command.add_argument("--cores", type=_cores, metavar="N", help="local cores, a number or all (default: all)")
     command.add_argument(
         "--profile", default="default", metavar="NAME", help="default, slurm, slurm-plugin or the path of a profile"
     )
@@ -111,10 +135,15 @@ def _run(options: argparse.Namespace, *targets: str) -> int:
     return run_study(study.folder, command)
 
 
+def _has_made_results(options: argparse.Namespace) -> bool:
+    """Whether there is something new to print: not after a dry run, nor when the user asked for quiet."""
+    return not options.quiet and NO_RESULTS.isdisjoint(options.extra)
+
+
 def _run_all(options: argparse.Namespace) -> int:
     code = _run(options)
     results = options.study / "derivatives" / "lmresp"
-    if code == EXIT_DONE and not options.quiet and (results / "report.html").is_file():
+    if code == EXIT_DONE and _has_made_results(options) and (results / "report.html").is_file():
         from lmresp.report import run_summary
 
         print(run_summary(results))
@@ -133,7 +162,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _call(options: argparse.Namespace) -> int:
     code = _run(options, "calls.csv", "best_response.csv", "pathway.csv", "queries.csv")
-    if code == EXIT_DONE and not options.quiet:
+    if code == EXIT_DONE and _has_made_results(options):
         from lmresp.report import run_summary
 
         print(run_summary(options.study / "derivatives" / "lmresp"))
@@ -154,7 +183,8 @@ def _demo(options: argparse.Namespace) -> int:
     if not (options.study / "study.yaml").is_file():
         if not options.quiet:
             print(f"Making the demo study in {options.study} (phantom scans with known truth)", flush=True)
-        write_demo(options.study, options.cores or os.cpu_count() or 1)
+        cores = options.cores or "all"
+        write_demo(options.study, int(cores) if cores != "all" else os.cpu_count() or 1)
     return _run_all(options)
 
 

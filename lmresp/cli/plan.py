@@ -92,7 +92,13 @@ def put_commands_on_path(workflow: Path) -> None:
 
 
 def read_plan(folder: Path) -> Plan:
-    """Read the plan that :func:`plan_study` left with the results (what a cluster job does)."""
+    """Read the plan that :func:`plan_study` left with the results (what a cluster job does).
+
+    Raises
+    ------
+    lmresp.errors.StudyError
+        If the study was never planned.
+    """
     work = folder / "derivatives" / "lmresp" / "work"
     if not (work / "index.json").is_file():
         raise StudyError("the study has no index yet", where=str(folder), allowed="start with `lmresp run STUDY`")

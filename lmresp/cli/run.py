@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -17,7 +16,13 @@ SLURM_PROFILES = ("slurm", "slurm-plugin")
 
 
 def workflow_folder() -> Path:
-    """Folder of the Snakefile: inside an installed wheel, or the root of the checkout."""
+    """Folder of the Snakefile: inside an installed wheel, or the root of the checkout.
+
+    Raises
+    ------
+    StudyError
+        If the installation holds no workflow.
+    """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_workflow", package.parent):
         if (folder / "Snakefile").is_file() and (folder / "workflow" / "rules").is_dir():
@@ -28,7 +33,7 @@ def workflow_folder() -> Path:
 def snakemake_command(
     study: Path,
     *,
-    cores: int | None,
+    cores: str | None,
     profile: str,
     targets: Sequence[str] = (),
     quiet: bool = False,
@@ -41,8 +46,8 @@ def snakemake_command(
     ----------
     study : Path
         The study folder.
-    cores : int, optional
-        Local cores; all of the machine's when not given.
+    cores : str, optional
+        Local cores, a number or ``all``; all of the machine's when not given.
     profile : str
         Name of a folder under ``profiles/``, or the path of a profile of the site.
     targets : sequence of str
@@ -51,9 +56,19 @@ def snakemake_command(
         Only errors; one JSON object per event instead of a progress line.
     extra : sequence of str
         Options handed to Snakemake as they are.
+
+    Raises
+    ------
+    StudyError
+        If there is no such profile.
     """
     folder = workflow_folder()
     named = folder / "profiles" / profile
+    if not named.is_dir():
+        named = Path(profile)
+        if not named.is_dir():
+            shipped = ", ".join(sorted(each.name for each in (folder / "profiles").iterdir() if each.is_dir()))
+            raise StudyError(f"there is no profile {profile!r}", allowed=f"{shipped}, or the folder of a profile")
     results = study.resolve() / "derivatives" / "lmresp"
     # Options that take several values come early: a target at the end must not be taken for one of theirs.
     command = [sys.executable, "-m", "snakemake", *targets]
@@ -65,9 +80,9 @@ def snakemake_command(
     if quiet:
         command += ["--quiet", "all"]
     command += ["--snakefile", str(folder / "Snakefile"), "--directory", str(results)]
-    command += ["--workflow-profile", str(named if named.is_dir() else profile)]
+    command += ["--workflow-profile", str(named.resolve())]
     if profile not in SLURM_PROFILES or cores:
-        command += ["--cores", str(cores or os.cpu_count() or 1)]
+        command += ["--cores", cores or "all"]
     return [*command, *extra]
 
 

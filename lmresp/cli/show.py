@@ -9,7 +9,7 @@ from lmresp.errors import EXIT_DONE, EXIT_INVALID, StudyError
 
 
 def print_queries(results: Path) -> int:
-    """Print the queries on the tables and the index; exit code 2 when one sets a subject aside."""
+    """Print the queries on the tables and the index; exit code 2 when one of them is an error."""
     files = sorted((results / "work" / "tables").glob("*.queries.csv"))
     files += [results / "work" / f"{name}.queries.csv" for name in ("raw", "index", "study")]
     found = [queries.from_row(row) for path in files if path.is_file() for row in store.read_csv(path)]
@@ -20,12 +20,19 @@ def print_queries(results: Path) -> int:
         who = f" {row['subject_id']}" if row["subject_id"] else ""
         print(f"{row['query_id']} {row['code']} {row['severity']}{who}: {place}: {row['message']} {row['action']}")
     aside = sorted({row["subject_id"] for row in rows if row["sets_aside"] == "Y" and row["subject_id"]})
-    print(("1 query." if len(rows) == 1 else f"{len(rows)} queries.") + (f" Set aside until mended: {', '.join(aside)}." if aside else ""))
+    count = "1 query." if len(rows) == 1 else f"{len(rows)} queries."
+    print(count + (f" Set aside until mended: {', '.join(aside)}." if aside else ""))
     return EXIT_INVALID if any(row["severity"] == "error" for row in rows) else EXIT_DONE
 
 
 def print_explanation(results: Path, subject: str, visit: str | None) -> int:
-    """Print the whole chain of one subject in words, from rows to branch."""
+    """Print the whole chain of one subject in words, from rows to branch.
+
+    Raises
+    ------
+    StudyError
+        If the study has no results yet, or no such subject or visit.
+    """
     from lmresp.response.explain import explain
 
     names = {

@@ -151,12 +151,13 @@ def _collect_queries(o: argparse.Namespace) -> None:
 
 
 def _write_provenance(o: argparse.Namespace) -> None:
-    from lmresp.provenance import provenance
+    from lmresp.provenance import dataset_description, provenance
 
     scans = _scan_results(o.index)
     raw = sorted(o.raw.glob("*.csv"))
     record = provenance(store.read_json(o.study), store.read_json(o.charter), raw, o.index.parent / "scans", scans)
     store.write_json(o.out, record)
+    store.write_json(o.dataset, dataset_description(store.read_json(o.study)))
 
 
 def _write_report(o: argparse.Namespace) -> None:
@@ -178,6 +179,6 @@ _STEPS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[str, ...]]] 
     "call-visits": (_call_visits, ("csf", "neuro", "mri", "charter", "subjects", "queries_in", "calls", "best")),
     "find-branches": (_find_branches, ("calls", "csf", "neuro", "mri", "charter", "tables", "pathway")),
     "collect-queries": (_collect_queries, ("out", "files")),
-    "write-provenance": (_write_provenance, ("study", "index", "charter", "raw", "out")),
+    "write-provenance": (_write_provenance, ("study", "index", "charter", "raw", "out", "dataset")),
     "write-report": (_write_report, ("results", "out")),
 }

@@ -1,1 +1,1 @@
-"""The imaging strand: measurement of scans, and the scorecard that turns findings and reads into one status per visit."""
+"""The imaging strand: measurement of scans, and the scorecard that turns reads and drafts into one status per visit."""

@@ -23,6 +23,10 @@ class Changed:
         Volume that a rescan without change may show.
     up, down : bool
         Voxels, on the reference grid.
+    hidden_up_mm3, hidden_down_mm3 : float
+        The same where nothing is drafted: zones of normal enhancement and the outermost rim of the brain.
+    gone : bool
+        Voxels that lost enhancement, drafted or not.
     """
 
     up_mm3: float
@@ -30,6 +34,9 @@ class Changed:
     floor_mm3: float
     up: Mask
     down: Mask
+    hidden_up_mm3: float
+    hidden_down_mm3: float
+    gone: Mask
 
 
 def enhancement_change(
@@ -38,6 +45,7 @@ def enhancement_change(
     reference_pre: Volume,
     noises: tuple[float, float],
     search: Mask,
+    hidden: Mask,
     full_signal: float,
 ) -> Changed:
     """Compare two enhancement maps.
@@ -54,6 +62,8 @@ def enhancement_change(
         Noise of the two maps.
     search : bool
         Where change counts: brain, without normal structures.
+    hidden : bool
+        Where nothing is drafted, so that change there must make the draft abstain.
     full_signal : float
         Enhancement of a voxel full of enhancing tissue.
 
@@ -80,8 +90,9 @@ def enhancement_change(
     )
     z = difference / np.sqrt(variance)
     limit = number("change.z")
-    clear = search & (np.abs(difference) > number("change.least"))
-    up, down = (_solid((sign * z > limit) & clear, reference) for sign in (1, -1))
+    clear = np.abs(difference) > number("change.least")
+    up, down = (_solid((sign * z > limit) & clear & search, reference) for sign in (1, -1))
+    hidden_up, hidden_down = (_solid((sign * z > limit) & clear & hidden, reference) for sign in (1, -1))
     weight = np.clip(np.abs(difference) / full_signal, 0, 1)
     voxel = reference.voxel_mm3
     return Changed(
@@ -90,6 +101,9 @@ def enhancement_change(
         floor_mm3=number("change.floor_mm3") * max(1.0, float(np.cbrt(voxel))),
         up=up,
         down=down,
+        hidden_up_mm3=float(weight[hidden_up].sum()) * voxel,
+        hidden_down_mm3=float(weight[hidden_down].sum()) * voxel,
+        gone=down | hidden_down,
     )
 
 

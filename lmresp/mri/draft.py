@@ -12,7 +12,6 @@ from typing import Any
 from lmresp.mri.methods import number
 from lmresp.terms import Change, Item, Presence
 
-
 _READER = "not measured by lmresp: needs a reader"
 
 
@@ -32,6 +31,8 @@ class Facts:
         Nodules found.
     new, lost : int
         Leptomeningeal nodules that came or went, and are seen to on the change map too.
+    lost_unseen : int
+        Reference nodules not found now although the change map does not show them go.
     sum_products, reference_products : float
         Sum of products of the diameters of up to three largest nodules, mm2.
     products_uncertainty : float
@@ -44,6 +45,8 @@ class Facts:
         So much enhances outside the known zones that film and vessels cannot be told apart.
     up_mm3, down_mm3, floor_mm3 : float
         Film that came and went, and what a rescan may show.
+    hidden_up_mm3, hidden_down_mm3 : float
+        Enhancement that came and went where nothing is drafted: zones of normal structures, outermost rim.
     reference_linear_mm3 : float
         Film volume at the reference scan.
     evans, ventricles_mm3, reference_ventricles_mm3 : float or None
@@ -58,6 +61,7 @@ class Facts:
     nodules: list[tuple[float, float, bool, float]]
     new: int
     lost: int
+    lost_unseen: int
     sum_products: float
     reference_products: float
     products_uncertainty: float
@@ -69,6 +73,8 @@ class Facts:
     up_mm3: float
     down_mm3: float
     floor_mm3: float
+    hidden_up_mm3: float
+    hidden_down_mm3: float
     reference_linear_mm3: float
     evans: float | None
     ventricles_mm3: float | None
@@ -132,6 +138,20 @@ def _ne(facts: Facts) -> Change | None:
     return None if facts.is_reference else Change.NE
 
 
+def _blind(facts: Facts, change: Change) -> str:
+    """Why a drafted change cannot stand: enhancement changed against it in the zones of normal structures."""
+    if change is Change.WORSE:
+        return ""
+    limit = number("draft.hidden_change_mm3")
+    up, down = facts.hidden_up_mm3, facts.hidden_down_mm3
+    if (up if change is Change.IMPROVED else max(up, down)) <= limit:
+        return ""
+    return (
+        f"enhancement in the zone of normal structures changed by +{up / 1000:.2f} and -{down / 1000:.2f} ml "
+        f"(limit {limit / 1000:.2f} ml): needs a reader"
+    )
+
+
 def _nodules(facts: Facts) -> dict[str, Any]:
     if facts.no_enhancement:
         return _row(Item.NODULES, "BRAIN", Presence.NE, _ne(facts), facts.no_enhancement, 0.0)
@@ -144,11 +164,21 @@ def _nodules(facts: Facts) -> dict[str, Any]:
     presence = Presence.PRESENT if sure else Presence.ABSENT
     sizes = ", ".join(f"{n[0]:.0f} x {n[1]:.0f}" for n in sure[:3])
     reason = f"{len(sure)} leptomeningeal nodule(s): {sizes} mm" if sure else "no leptomeningeal nodule found"
+    if confidence < number("draft.confident"):
+        reason += ", but these images would not show one reliably: needs a reader"
+        return _row(Item.NODULES, "BRAIN", Presence.NE, _ne(facts), reason, confidence)
     if facts.is_reference:
         return _row(Item.NODULES, "BRAIN", presence, None, reason, confidence)
     if facts.no_change:
         return _row(Item.NODULES, "BRAIN", presence, Change.NE, f"{reason}; {facts.no_change}", confidence)
     change, why = _nodule_change(facts)
+    if change is not Change.WORSE and (unsure or facts.lost_unseen):
+        doubt = f"{len(unsure)} more with low confidence" if unsure else ""
+        if facts.lost_unseen:
+            doubt += "; " * bool(doubt) + f"{facts.lost_unseen} not found again, without a trace on the subtraction"
+        change, why = Change.NE, f"{why}; {doubt}: needs a reader"
+    if hidden := _blind(facts, change):
+        change, why = Change.NE, f"{why}; {hidden}"
     return _row(Item.NODULES, "BRAIN", presence, change, f"{reason}; {why}", confidence)
 
 
@@ -192,6 +222,12 @@ def _linear(facts: Facts) -> dict[str, Any]:
     limit = max(number("draft.linear_change_floors") * facts.floor_mm3, part)
     why = f"+{facts.up_mm3 / 1000:.2f} and -{facts.down_mm3 / 1000:.2f} ml against a limit of {limit / 1000:.2f} ml"
     change = Change.WORSE if net > limit else Change.IMPROVED if net < -limit else Change.NO_CHANGE
+    quiet = number("draft.quiet_floors") * facts.floor_mm3
+    if change is Change.NO_CHANGE and max(facts.up_mm3, facts.down_mm3) > quiet:
+        change = Change.NE
+        why += f", and more than the {quiet / 1000:.2f} ml that a rescan may show: needs a reader"
+    if hidden := _blind(facts, change):
+        change, why = Change.NE, f"{why}; {hidden}"
     return _row(Item.LINEAR, "BRAIN", presence, change, f"{text}; {why}", confidence)
 
 

@@ -87,6 +87,7 @@ def measure(images: Mapping[str, Volume], reference: ReferenceScan | None = None
             "stripped": scan.frame.stripped,
             "noise": round(found.map.noise, 6) if found.map else 0.0,
             "full_signal": round(found.full_signal, 6),
+            "hidden_change_mm3": [round(facts.hidden_up_mm3, 1), round(facts.hidden_down_mm3, 1)],
             "pre_scale": round(1.0 / max(white, 1e-9), 9),
         },
     )
@@ -226,11 +227,13 @@ def _enhancing(scan: Prepared, csf: Float, white_from: float, ventricle: Mask) -
         out.why_not = "the enhancement map is too noisy"
         return out
     out.full_signal = number("linear.full_signal") * veins
-    excluded = zones.vessels | ndimage.binary_erosion(ventricle)
+    # A sinus is a tube and fails the shape test of a nodule: a compact lump beside it is reported, with low confidence.
+    excluded = (zones.vessels & ~zones.sinuses) | ndimage.binary_erosion(ventricle)
     edge = max(float(c["value"]) for c in scan.checks if c["check"] == "largest voxel edge")
     tissue = nodules.Tissue(scan.mask & (depth > 0), excluded, csf, scan.images["pre"].array > white_from, depth)
     found = nodules.find(out.map, tissue, scan.quality, edge)
-    out.nodules, out.nodule_mask = found.nodules, found.mask
+    out.nodules = [_beside_sinus(n, zones.sinuses, scan.anchor) for n in found.nodules]
+    out.nodule_mask = found.mask
     fluid_near = ndimage.binary_dilation(csf > number("linear.csf_fraction")) | (depth < number("linear.cortex_mm"))
     away = ndimage.binary_dilation(found.mask, iterations=2)
     search = scan.mask & fluid_near & (depth > number("linear.least_depth_mm")) & ~ventricle
@@ -249,6 +252,16 @@ def _enhancing(scan: Prepared, csf: Float, white_from: float, ventricle: Mask) -
         strong & (zones.vessels | zones.sheets) & ~found.mask & (depth > -number("enhancement.near_mm"))
     ) | out.film.vessels
     return out
+
+
+def _beside_sinus(nodule: nodules.Nodule, sinuses: Mask, grid: Volume) -> nodules.Nodule:
+    """Lower the confidence of a nodule whose centre lies in the zone of a dural sinus."""
+    i, j, k = (round(c) for c in (np.linalg.inv(grid.affine) @ [*nodule.center_mm, 1.0])[:3])
+    if not sinuses[i, j, k]:
+        return nodule
+    note = "; ".join(filter(None, [nodule.note, "in the zone of a dural sinus: a reader must look"]))
+    confidence = round(number("nodules.sinus_confidence") * nodule.confidence, 3)
+    return dataclasses.replace(nodule, confidence=confidence, note=note)
 
 
 def _change(
@@ -270,13 +283,18 @@ def _change(
     zones = normal_structures.zones(grid, reference.to_template, depth)
     nodule_now = resample(scan.anchor.like(found.nodule_mask), grid, scan.from_reference) > 0.2
     spaces = (reference.labels == VENTRICLE) | (pictures["reference_labels"].array == VENTRICLE)
-    search = reference.brain & (depth > number("linear.least_depth_mm"))
-    search &= ~(zones.vessels | zones.sheets)
-    search &= ~ndimage.binary_dilation(spaces) & (
-        resample(scan.anchor.like(scan.mask), grid, scan.from_reference) > 0.5
-    )
+    inside = (depth > -number("change.rim_mm")) & ~ndimage.binary_dilation(spaces)
+    open_ = reference.brain & (depth > number("linear.least_depth_mm")) & ~(zones.vessels | zones.sheets)
+    open_ &= resample(scan.anchor.like(scan.mask), grid, scan.from_reference) > 0.5
+    noises = (reference.noise, found.map.noise)
     changed = change.enhancement_change(
-        reference.enhancement, current, reference.pre, (reference.noise, found.map.noise), search, reference.full_signal
+        reference.enhancement,
+        current,
+        reference.pre,
+        noises,
+        inside & open_,
+        inside & ~open_,
+        reference.full_signal,
     )
     lumps = ndimage.binary_dilation((reference.labels == NODULE) | nodule_now, iterations=2)
     voxel = grid.voxel_mm3

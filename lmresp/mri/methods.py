@@ -49,3 +49,13 @@ def method_id(name: str) -> str:
     if name not in table():
         raise KeyError(name)
     return f"lmresp {name} {__version__}"
+
+
+def shown(entry: dict[str, Any]) -> str:
+    """Value of a parameter as the page of methods shows it; a list of places is named by its length."""
+    if "warn" in entry:
+        return f"warns at {entry['warn']}, fails at {entry['fail']} ({entry['better']} is better)"
+    value = entry["value"]
+    if isinstance(value, list) and isinstance(value[0], list):
+        return f"{len(value)} entries, see the file"
+    return str(value)

@@ -118,7 +118,7 @@ def find(enhancement: Enhancement, tissue: Tissue, quality: float, edge_mm: floa
 
 
 def _regions(candidate: Mask, grid: Volume) -> list[tuple[tuple[slice, ...], Mask]]:
-    """Groups of candidate voxels with a box around each: what lies in two groups cannot touch on a finer grid either."""
+    """Groups of candidate voxels with a box around each: two groups cannot touch on a finer grid."""
     groups, count = ndimage.label(ndimage.binary_dilation(candidate, np.ones((3, 3, 3))), np.ones((3, 3, 3)))
     sizes = np.bincount(groups[candidate], minlength=count + 1) * grid.voxel_mm3
     pad = np.ceil(number("nodules.surroundings_mm") / grid.spacing).astype(int)
@@ -176,8 +176,7 @@ class _Place:
     box: tuple[slice, ...]
 
     def cut(self, box: tuple[slice, ...]) -> _Place:
-        parts = (part[box] for part in (self.values, self.fluid, self.white, self.shallow))
-        return _Place(*parts, self.grid, box)
+        return _Place(self.values[box], self.fluid[box], self.white[box], self.shallow[box], self.grid, box)
 
 
 def _measure(part: Mask, place: _Place, level: float, slack: float, quality: float, noise: float) -> Nodule | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lmresp.mri import change, draft, nodules, qc, ventricles
 from lmresp.mri.measurement import ReferenceScan, measure_row
 from lmresp.mri.methods import number
 from lmresp.mri.steps import Enhancing, Prepared, inverse
-from lmresp.mri.volume import Matrix, Volume
+from lmresp.mri.volume import Mask, Volume
 
 
 def scan_facts(
@@ -28,13 +29,14 @@ def scan_facts(
     lost: list[int] = []
     compared = changed is not None and reference is not None and scan.from_reference is not None
     status = {id(n): "baseline" for n in found.nodules}
-    new = 0
+    new = unseen = 0
     if compared and reference is not None and scan.from_reference is not None and changed is not None:
         pairs, lost = nodules.match(related, before, inverse(scan.from_reference))
         for nodule, partner in zip(related, pairs, strict=True):
             if partner is None:
                 status[id(nodule)] = "new"
-                new += int(_came(nodule, changed, reference.anchor, inverse(scan.from_reference)))
+                place = (inverse(scan.from_reference) @ [*nodule.center_mm, 1.0])[:3]
+                new += int(_seen(place, nodule.long_mm, changed.up, reference.anchor))
                 continue
             _, long_mm, perp_mm = before[partner]
             gone = nodule.long_mm * nodule.perp_mm - long_mm * perp_mm
@@ -42,6 +44,8 @@ def scan_facts(
             grew = gone > max(noise, 0.01 * number("draft.worse_percent") * long_mm * perp_mm)
             shrank = -gone > max(noise, 0.01 * number("draft.improved_percent") * long_mm * perp_mm)
             status[id(nodule)] = "grown" if grew else "shrunk" if shrank else "unchanged"
+    if changed is not None and reference is not None:
+        unseen = sum(not _seen(before[m][0], before[m][1], changed.gone, reference.anchor) for m in lost)
     findings = _finding_rows(scan, found, status, compared)
     largest = sorted((n.long_mm * n.perp_mm for n in related if n.measurable), reverse=True)[:3]
     limit = number("nodules.measurable_mm")
@@ -58,6 +62,7 @@ def scan_facts(
         nodules=[(n.long_mm, n.perp_mm, n.lm_related, n.confidence) for n in found.nodules],
         new=new,
         lost=len(lost),
+        lost_unseen=unseen,
         sum_products=float(sum(largest)),
         reference_products=float(sum(earlier)),
         products_uncertainty=spread,
@@ -71,6 +76,8 @@ def scan_facts(
         up_mm3=changed.up_mm3 if changed else 0.0,
         down_mm3=changed.down_mm3 if changed else 0.0,
         floor_mm3=changed.floor_mm3 if changed else 0.0,
+        hidden_up_mm3=changed.hidden_up_mm3 if changed else 0.0,
+        hidden_down_mm3=changed.hidden_down_mm3 if changed else 0.0,
         reference_linear_mm3=float((reference.measures.get("LINEAR_VOL") or 0.0) if reference else 0.0),
         evans=spaces.evans,
         ventricles_mm3=spaces.volume_mm3,
@@ -80,13 +87,13 @@ def scan_facts(
     return findings, facts
 
 
-def _came(nodule: nodules.Nodule, changed: change.Changed, grid: Volume, to_reference: Matrix) -> bool:
-    """Whether the change map, too, shows enhancement that came at the place of a nodule."""
-    place = np.linalg.inv(grid.affine) @ to_reference @ [*nodule.center_mm, 1.0]
-    reach = np.ceil(0.5 * nodule.long_mm / grid.spacing).astype(int)
+def _seen(center_mm: npt.NDArray[np.float64], long_mm: float, changed: Mask, grid: Volume) -> bool:
+    """Whether the change map, too, shows something at the place of a nodule (world of the reference scan)."""
+    place = np.linalg.inv(grid.affine) @ [*center_mm, 1.0]
+    reach = np.ceil(0.5 * long_mm / grid.spacing).astype(int)
     low = [max(0, round(c) - r) for c, r in zip(place[:3], reach, strict=True)]
     high = [round(c) + r + 1 for c, r in zip(place[:3], reach, strict=True)]
-    return bool(changed.up[low[0] : high[0], low[1] : high[1], low[2] : high[2]].any())
+    return bool(changed[low[0] : high[0], low[1] : high[1], low[2] : high[2]].any())
 
 
 def _finding_rows(scan: Prepared, found: Enhancing, status: dict[int, str], compared: bool) -> list[dict[str, Any]]:
@@ -124,8 +131,11 @@ def _finding_rows(scan: Prepared, found: Enhancing, status: dict[int, str], comp
                 "measurable": False,
                 "lm_related": True,
                 "confidence": piece.confidence,
-                "status": "unchanged" if compared else "baseline",
-                "note": "may be vessel: a reader must look" if piece.confidence < number("draft.confident") else "",
+                "status": "" if compared else "baseline",
+                "note": "; ".join(
+                    ["may be vessel: a reader must look"] * (piece.confidence < number("draft.confident"))
+                    + ["change of a single piece is not worked out: see the item"] * compared
+                ),
             }
         )
     return rows

@@ -75,8 +75,10 @@ def measure_scan(study_folder: Path, record: Mapping[str, Any], results: Path) -
         "measures": [],
         "findings": [],
         "scorecard": {
-            **{"reference": record["reference"], "coverage": "", "items": []},
-            **{"overall": None, "rule_id": "", "certainty": ""},
+            **dict.fromkeys(("coverage", "rule_id", "certainty"), ""),
+            "reference": record["reference"],
+            "items": [],
+            "overall": None,
         },
         "qc": [],
         "geometry": {},

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lmresp.cli.run import snakemake_command, workflow_folder
+from lmresp.errors import StudyError
 from tests.workflow.conftest import copied, lmresp
 
 pytestmark = pytest.mark.xdist_group("cli")
@@ -115,8 +116,20 @@ def test_a_second_run_beside_a_living_one_is_refused(study: Path) -> None:
 
 
 def test_options_reach_snakemake_and_profiles_are_found_by_name(tmp_path: Path) -> None:
-    command = snakemake_command(tmp_path, cores=3, profile="slurm", extra=("--until", "measure_scan"))
+    command = snakemake_command(tmp_path, cores="3", profile="slurm", extra=("--until", "measure_scan"))
     assert command[-2:] == ["--until", "measure_scan"]
     assert str(workflow_folder() / "profiles" / "slurm") in command
-    own = snakemake_command(tmp_path, cores=3, profile="/site/profile")
-    assert "/site/profile" in own
+    (tmp_path / "site").mkdir()
+    assert str(tmp_path / "site") in snakemake_command(tmp_path, cores="3", profile=str(tmp_path / "site"))
+    with pytest.raises(StudyError, match="slurm-plugin"):  # a mistyped name must not run on the login node
+        snakemake_command(tmp_path, cores=None, profile="slrum")
+
+
+def test_the_study_comes_first_and_a_dry_run_prints_no_calls(study: Path) -> None:
+    swallowed = lmresp("run", "--resources", "mem_mb=9000", study)
+    assert swallowed.returncode == 2
+    assert "STUDY comes before" in swallowed.stderr
+    dry = lmresp("call", study, "--cores", "all", "--dry-run", "--forceall")
+    assert dry.returncode == 0
+    assert "would run call_visits: 1" in dry.stderr
+    assert "PROGRESSION" not in dry.stdout

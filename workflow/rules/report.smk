@@ -35,7 +35,7 @@ rule write_provenance:
         "Writing the provenance"
     shell:
         "lmresp step write-provenance --study {input.study} --index {input.index} --charter {input.charter} "
-        "--raw work/raw --out {output.provenance} > {log} 2>&1"
+        "--raw work/raw --out {output.provenance} --dataset {output.dataset} > {log} 2>&1"
 
 
 rule write_report:
@@ -45,8 +45,11 @@ rule write_report:
         "pathway.csv",
         "measures.csv",
         "queries.csv",
+        expand("work/{strand}.csv", strand=["csf", "neuro", "mri"]),
+        expand("work/tables/{table}.csv", table=PLAN.tables),
         provenance="provenance.json",
         study="work/study.json",
+        index="work/index.json",
         scans=SCAN_RESULTS,
     output:
         page=report(
