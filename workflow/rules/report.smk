@@ -27,6 +27,7 @@ rule write_provenance:
         scans=SCAN_RESULTS,
     output:
         provenance="provenance.json",
+        dataset="dataset_description.json",
     log:
         "logs/report/write_provenance.log",
     params:
