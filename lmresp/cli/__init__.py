@@ -120,9 +120,11 @@ def _init(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, *targets: str) -> int:
     from lmresp.cli.run import run_study, snakemake_command
+    from lmresp.criteria import load_charter
     from lmresp.ingest.study import open_study
 
-    study = open_study(options.study)  # a folder that is no study ends here, with exit code 2
+    study = open_study(options.study)  # a folder that is no study, or a charter that cannot be used, ends here
+    load_charter(study.charter)
     command = snakemake_command(
         study.folder,
         cores=options.cores,

@@ -82,7 +82,20 @@ def plan_study(folder: Path) -> Plan:
     present, problems = write_raw_tables(study)
     store.write_csv(work / "raw.queries.csv", queries.numbered(problems), queries.COLUMNS, only_if_changed=True)
     build_index(study, {table: store.read_csv(work / "raw" / f"{table}.csv") for table in present})
-    return read_plan(folder)
+    plan = read_plan(folder)
+    for result in plan.results.values():
+        _drop_if_damaged(study.results / result)
+    return plan
+
+
+def _drop_if_damaged(result: Path) -> None:
+    """Remove a result file that cannot be read, so that its scan is measured again."""
+    try:
+        store.read_json(result)
+    except FileNotFoundError:
+        return
+    except ValueError:
+        result.unlink()
 
 
 def put_commands_on_path(workflow: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import fcntl
+import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from lmresp.errors import RunError, StudyError
 
@@ -89,51 +91,63 @@ def snakemake_command(
 def run_study(study: Path, command: Sequence[str]) -> int:
     """Run Snakemake for a study, after clearing the lock of a run that died; return its exit code.
 
-    SIGTERM is passed on to Snakemake. Ctrl-C reaches Snakemake by itself (it cancels its jobs); this process waits.
+    One ``lmresp run`` works on a study at a time: it holds a file lock, which the system drops when it dies, however it
+    dies. SIGTERM is passed on to Snakemake. Ctrl-C reaches Snakemake by itself (it cancels its jobs); this process
+    waits.
 
     Raises
     ------
     RunError
         If another run is working on the study now.
     """
-    results = study / "derivatives" / "lmresp"
-    results.mkdir(parents=True, exist_ok=True)
-    _clear_dead_lock(results, command)
-    marker = results / ".snakemake" / "lmresp-run.json"
-    marker.parent.mkdir(exist_ok=True)
-    process = subprocess.Popen(list(command))
-    marker.write_text(json.dumps({"pid": process.pid, "host": socket.gethostname()}))
-    previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    try:
-        while True:
-            try:
-                code = process.wait()
-                break
-            except KeyboardInterrupt:
-                continue
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-        marker.unlink(missing_ok=True)
+    records = study / "derivatives" / "lmresp" / ".snakemake"
+    records.mkdir(parents=True, exist_ok=True)
+    with open(records / "lmresp-run.lock", "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise RunError(f"another run is working on this study ({lock.read().strip()})", where=study.name) from None
+        _clear_dead_lock(records, lock, command)
+        process = subprocess.Popen(list(command))
+        lock.truncate(0)
+        lock.write(f"process {process.pid} on {socket.gethostname()}")
+        lock.flush()
+        previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        try:
+            while True:
+                try:
+                    code = process.wait()
+                    break
+                except KeyboardInterrupt:
+                    continue
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+        lock.truncate(0)
     return code
 
 
-def _clear_dead_lock(results: Path, command: Sequence[str]) -> None:
-    """Remove Snakemake's lock when the run that took it is gone; refuse to start beside a living one."""
-    locks = results / ".snakemake" / "locks"
-    if not (locks.is_dir() and any(locks.iterdir())):
+def _clear_dead_lock(records: Path, lock: TextIO, command: Sequence[str]) -> None:
+    """Remove Snakemake's own lock when it is left from a run of lmresp that died; refuse to touch anybody else's."""
+    if not any((records / "locks").glob("*")):
         return
-    marker = results / ".snakemake" / "lmresp-run.json"
-    if marker.is_file():
-        owner = json.loads(marker.read_text() or "{}")
-        pid, host = int(owner.get("pid", 0)), str(owner.get("host", ""))
-        if host and host != socket.gethostname():
-            raise RunError(
-                f"the study is locked by a run on host {host}",
-                where=str(results),
-                allowed="wait for it, or run there; if it died, remove the folder .snakemake/locks",
-            )
-        if pid and _is_snakemake(pid):
-            raise RunError(f"another run (process {pid}) is working on this study", where=str(results))
+    lock.seek(0)
+    left = re.fullmatch(r"process (\d+) on (\S+)", lock.read().strip())
+    locks = records / "locks"
+    if not left:
+        raise RunError(
+            "the study is locked by a Snakemake that lmresp did not start",
+            where=str(records.parent),
+            allowed=f"wait for it; if it died, remove {locks}",
+        )
+    if left[2] == socket.gethostname() and _is_snakemake(int(left[1])):
+        raise RunError(f"Snakemake (process {left[1]}) is still working on this study", where=str(records.parent))
+    if left[2] != socket.gethostname():
+        raise RunError(
+            f"the study is locked by a run on {left[2]}",
+            where=str(records.parent),
+            allowed=f"wait for it, or run there; if it died, remove {locks}",
+        )
     subprocess.run([*command, "--unlock"], check=False, capture_output=True)
 
 

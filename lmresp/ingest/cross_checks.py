@@ -18,7 +18,7 @@ import yaml
 from lmresp.ingest import dates
 from lmresp.ingest.spec import TABLES, table_spec
 from lmresp.ingest.study import Study
-from lmresp.ingest.tables import Row, collect_queries, set_aside_subjects, write_queries
+from lmresp.ingest.tables import Row, collect_queries, set_aside_subjects, with_visit_labels, write_queries
 from lmresp.queries import Query, make
 from lmresp.store import read_csv, read_json
 
@@ -80,7 +80,7 @@ def check_study(
         *_baseline(tables, scan_rows, set_aside),
         *_visit_order(tables),
     ]
-    return list(dict.fromkeys(queries))
+    return with_visit_labels(dict.fromkeys(queries), tables.get("visits", ()))
 
 
 def check_study_files(study: Study, out_queries: str | os.PathLike[str]) -> None:
@@ -113,7 +113,7 @@ def _ask(code: str, table: str, row: Row, column: str, value: str, allowed: str,
     return make(
         code,
         subject_id=row.get("subject_id", ""),
-        visit=row.get("visit_num", "") or row.get("visit", ""),
+        visit=row.get("visit", "") or row.get("visit_num", ""),
         file=file if named else "mri",
         sheet=sheet if named else "",
         row=number if named else "",
@@ -314,5 +314,5 @@ def _visit_order(tables: Tables) -> Iterable[Query]:
         for row, later in itertools.pairwise(ordered):
             if later["start_dtc"][:10] < row["start_dtc"][:10]:
                 allowed = f"{row['start_dtc'][:10]} or later"
-                more = {"other": row["visit_num"], "other_date": row["start_dtc"]}
+                more = {"other": row["visit"] or row["visit_num"], "other_date": row["start_dtc"]}
                 yield _ask("IN019", "visits", later, "start_dtc", later["start_dtc"], allowed, **more)

@@ -1,8 +1,8 @@
 """DICOM headers: from a file to the few facts that lmresp keeps of it.
 
 A header is read by an allow-list. Of free text only the labels of the words in ``series_rules.yaml`` are kept,
-unique identifiers are hashed, and the subject's identifier is only compared with the subjects of the study. Nothing
-else leaves this module, so nothing else can reach a cache, a record or a log.
+unique identifiers and the PatientID are hashed. Nothing else leaves this module, so nothing else can reach a cache, a
+record or a log.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pydicom
 from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
 
-from lmresp.ingest.header import Header, labels, rules, short_hash, valid_date
+from lmresp.ingest.header import Header, identifier_hash, labels, rules, short_hash, valid_date
 from lmresp.terms import BodyPart
 
 MR_CLASSES = {
@@ -57,15 +57,13 @@ def read_dataset(path: Path, *, pixels: bool = False) -> Dataset:
         return pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
 
 
-def read_header(path: Path, subjects: Mapping[str, str]) -> Header:
+def read_header(path: Path) -> Header:
     """Read the facts of one DICOM file.
 
     Parameters
     ----------
     path : Path
         A file for which :func:`looks_like_dicom` holds.
-    subjects : Mapping of str to str
-        Case-folded identifier to ``subject_id``; a PatientID found here names the subject.
 
     Returns
     -------
@@ -82,12 +80,12 @@ def read_header(path: Path, subjects: Mapping[str, str]) -> Header:
         warnings.simplefilter("ignore")
         # A damaged header can raise nearly anything while its values are converted; all of it means "unreadable".
         try:
-            return _header(read_dataset(path), subjects)
+            return _header(read_dataset(path))
         except Exception as error:
             return Header(source="dicom", kind="unreadable", problem=f"damaged header ({type(error).__name__})")
 
 
-def _header(ds: Dataset, subjects: Mapping[str, str]) -> Header:
+def _header(ds: Dataset) -> Header:
     sop_class = _text(ds, "SOPClassUID") or str(getattr(ds, "file_meta", {}).get("MediaStorageSOPClassUID", ""))
     if sop_class == DIRECTORY_CLASS or "DirectoryRecordSequence" in ds:
         return Header(source="dicom", kind="directory")
@@ -99,7 +97,7 @@ def _header(ds: Dataset, subjects: Mapping[str, str]) -> Header:
         "series": short_hash(_text(ds, "SeriesInstanceUID")),
         "study": short_hash(_text(ds, "StudyInstanceUID")),
         "sop": short_hash(_text(ds, "SOPInstanceUID")),
-        "subject": subjects.get(_text(ds, "PatientID").casefold(), ""),
+        "identifier": identifier_hash(_text(ds, "PatientID")),
         "date": _date(ds),
         "time": _time(ds),
     }

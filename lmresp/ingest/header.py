@@ -19,8 +19,7 @@ class Header:
 
     Lengths are mm, times ms. ``locations`` holds one distance along the slice normal per frame;
     ``announced`` is how many images the header says the series has (0: not said). ``words`` holds labels
-    of ``series_rules.yaml``, never text. ``subject`` is the ``subject_id`` of the study that the PatientID equals, or
-    empty.
+    of ``series_rules.yaml``, never text. ``identifier`` is :func:`identifier_hash` of the PatientID, or empty.
     """
 
     source: str
@@ -29,7 +28,7 @@ class Header:
     series: str = ""
     study: str = ""
     sop: str = ""
-    subject: str = ""
+    identifier: str = ""
     date: str = ""
     time: str = ""
     words: tuple[str, ...] = ()
@@ -122,6 +121,17 @@ def labels(text: str) -> tuple[str, ...]:
 def short_hash(text: str) -> str:
     """First 16 hexadecimal digits of the SHA-256 of a text; empty for an empty text."""
     return sha256_text(text)[:16] if text else ""
+
+
+def identifier_hash(identifier: str) -> str:
+    """Hash of a PatientID or ``subject_id``, the same for any case; empty for an empty one.
+
+    Notes
+    -----
+    The hash is not keyed: it lets the cache tell a subject that was added later, but someone who holds the list of
+    the numbers can find the match.
+    """
+    return short_hash(identifier.casefold())
 
 
 def valid_date(text: str) -> str:

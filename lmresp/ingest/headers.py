@@ -15,7 +15,7 @@ from lmresp.ingest.header import Header, rules_text
 from lmresp.queries import Query, make
 
 FORMAT = "lmresp-headers/1"
-READER = "1"  # raise when the reading of headers changes, so that old caches are not used
+READER = "2"  # raise when the reading of headers changes, so that old caches are not used
 SKIPPED_FOLDERS = {"derivatives", "__MACOSX"}
 BESIDE = (".json", ".tsv", ".bval", ".bvec", ".txt", ".md", ".csv", ".bidsignore")  # files that may lie among images
 BESIDE_NAMES = {"README", "CHANGES", "LICENSE"}
@@ -36,7 +36,7 @@ class File:
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def read_files(mri_folder: Path, cache_file: Path, subjects: Mapping[str, str]) -> tuple[list[File], list[Query]]:
+def read_files(mri_folder: Path, cache_file: Path) -> tuple[list[File], list[Query]]:
     """Read the headers of every file under ``mri/``.
 
     Parameters
@@ -44,17 +44,15 @@ def read_files(mri_folder: Path, cache_file: Path, subjects: Mapping[str, str]) 
     mri_folder : Path
         The study's ``mri`` folder; nothing outside it is read.
     cache_file : Path
-        Where headers are kept, by path, size and modification time. It holds no identity: see
-        :mod:`lmresp.ingest.header`.
-    subjects : Mapping of str to str
-        Case-folded identifier to ``subject_id``, for the PatientID.
+        Where headers are kept, by path, size and modification time. It holds no clear
+        identity (see :mod:`lmresp.ingest.header`) and does not depend on the subjects of the study.
 
     Returns
     -------
     tuple
         The files in the order of their paths, and queries on what could not be read.
     """
-    key = store.sha256_text(json.dumps([READER, rules_text(), sorted(subjects.items())]))
+    key = store.sha256_text(json.dumps([READER, rules_text()]))
     cached = _load_cache(cache_file, key)
     files: list[File] = []
     stats: dict[str, tuple[int, int]] = {}
@@ -68,7 +66,7 @@ def read_files(mri_folder: Path, cache_file: Path, subjects: Mapping[str, str]) 
             stat = path.stat()
             stamp = (stat.st_size, stat.st_mtime_ns)
             known = cached.get(shown)
-            found = known[1] if known is not None and known[0] == stamp else _read(shown, path, subjects)
+            found = known[1] if known is not None and known[0] == stamp else _read(shown, path)
         except OSError as error:
             queries.append(make("SC001", file=shown, reason=error.strerror or type(error).__name__))
             continue
@@ -78,7 +76,7 @@ def read_files(mri_folder: Path, cache_file: Path, subjects: Mapping[str, str]) 
     return files, queries
 
 
-def _read(shown: str, path: Path, subjects: Mapping[str, str]) -> File:
+def _read(shown: str, path: Path) -> File:
     name = path.name
     if nifti.is_nifti(name):
         return File(shown, "nifti", store.sha256_file(path), nifti.read_header(path, shown))
@@ -87,7 +85,7 @@ def _read(shown: str, path: Path, subjects: Mapping[str, str]) -> File:
     if name.endswith(".json"):
         return File(shown, "sidecar", facts=nifti.read_sidecar(path))
     if dicom.looks_like_dicom(path):
-        return File(shown, "dicom", store.sha256_file(path), dicom.read_header(path, subjects))
+        return File(shown, "dicom", store.sha256_file(path), dicom.read_header(path))
     beside = name.endswith(BESIDE) or name in BESIDE_NAMES
     return File(shown, "other", facts={} if beside else {"unknown": True})
 

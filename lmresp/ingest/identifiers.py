@@ -1,13 +1,16 @@
 """Identity in tables: found, and kept out before anything is written.
 
 This finds what has a form (e-mail addresses, labelled record numbers, social security numbers, titles with names,
-labelled birth dates) and columns whose header names an identifier. It cannot find a bare name in free text.
+labelled birth dates) and columns whose header names an identifier. It cannot find a bare name in free text; in a coded
+cell, whatever is not nearly a code is withheld.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from lmresp.store import sha256_text
 
@@ -29,6 +32,9 @@ _KINDS = (
     ),
     ("name", re.compile(r"\b(?:Mrs?|Ms|Miss|Herrn?|Frau)\b\.? +[^\W\d_]*[A-ZÀ-Þ][^\W\d_]+")),
 )
+NOT_LISTED = "[withheld: not in the list]"
+"""What stands for a coded cell that is not shown."""
+_ALIKE = 0.6  # least ratio of difflib at which a text counts as a misspelt code
 _WITHHELD = re.compile(r"\[withheld: ([a-z -]+)\]")
 _HEADERS = re.compile(
     r"(?:(?:first|last|family|given|middle|full|patient|subject|maiden)[ _-]?)?(?:name|surname|initials)"
@@ -47,7 +53,7 @@ _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.,eE:TZ+-]*\Z)")
 def kind_of(text: str) -> str:
     """Say which kind of identity a text holds: empty when none was found."""
     withheld = _WITHHELD.fullmatch(text)
-    if withheld:
+    if withheld and text != NOT_LISTED:
         return withheld[1]
     return next((kind for kind, pattern in _KINDS if pattern.search(text)), "")
 
@@ -60,6 +66,32 @@ def is_identity_header(header: str) -> bool:
 def withheld(kind: str) -> str:
     """Return the text that stands for a cell with identity."""
     return f"[withheld: {kind}]"
+
+
+def with_article(kind: str) -> str:
+    """Put the article before a kind of identity."""
+    return f"an {kind}" if kind[0] in "aeio" else f"a {kind}"
+
+
+def same_code(text: str, codes: Sequence[str]) -> str | None:
+    """Find a text among codes, whatever its case and blanks; None when it is none of them."""
+    wanted = " ".join(text.split()).casefold()
+    return next((code for code in codes if code.casefold() == wanted), None)
+
+
+def coded_cell(text: str, codes: Sequence[str]) -> str:
+    """Return what may be shown of a coded cell.
+
+    A person's name may stand in the wrong column. A text is shown when it is a code, resembles one (ratio of
+    :class:`difflib.SequenceMatcher` of at least 0.6, any case) or has no letters; any other becomes
+    :data:`NOT_LISTED`.
+    """
+    if same_code(text, codes) is not None or not any(sign.isalpha() for sign in text):
+        return text
+    likeness = (difflib.SequenceMatcher(None, text.casefold(), code.casefold()) for code in codes)
+    # The quick bound first: it spares the comparison with texts of quite another length.
+    alike = any(one.real_quick_ratio() >= _ALIKE and one.ratio() >= _ALIKE for one in likeness)
+    return text if alike else NOT_LISTED
 
 
 def hashed(text: str) -> str:

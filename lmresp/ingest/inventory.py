@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from pathlib import PurePosixPath
+from typing import Any
 
 from lmresp import queries as lmresp_queries
 from lmresp import store, terms
 from lmresp.ingest import assign, nifti, scan_checks
-from lmresp.ingest.header import Header, limit, rules
+from lmresp.ingest.header import Header, identifier_hash, limit, rules
 from lmresp.ingest.headers import File, read_files
 from lmresp.ingest.roles import choose_roles
 from lmresp.ingest.series import Class, classify, settle_contrast
 from lmresp.ingest.stacks import Stack, build_stacks
+from lmresp.ingest.study import Study
 from lmresp.queries import Query, make
 
 NAMES = {
@@ -31,22 +32,6 @@ NAMES = {
 MEASURED = {s for s in NAMES if s not in (terms.Sequence.DWI, terms.Sequence.OTHER)}
 
 
-class StudyFolder(Protocol):
-    """What the index needs of a study."""
-
-    @property
-    def mri_folder(self) -> Path:
-        """Folder with the images."""
-
-    @property
-    def results(self) -> Path:
-        """Folder that lmresp writes to."""
-
-    @property
-    def data_cut(self) -> Any:
-        """Date of the data cut (ISO text or date)."""
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Placed:
     """An image file with its subject, visit and date, and how they were found."""
@@ -59,29 +44,41 @@ class Placed:
     how: str
 
 
-def build_index(study: StudyFolder, tables: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
+def build_index(
+    study: Study,
+    tables: Mapping[str, Sequence[Mapping[str, str]]],
+    *,
+    baselines: Mapping[str, float] | None = None,
+) -> None:
     """Find the scans of a study and write the index.
 
     Parameters
     ----------
-    study : StudyFolder
+    study : Study
         The opened study.
     tables : mapping of str to rows
         The raw tables; ``subjects``, ``visits`` and ``scans`` are used.
+    baselines : mapping of str to float, optional
+        Number of the baseline visit of each subject, the same that the other strands compare with; a subject that is
+        not in it has no known baseline.
 
     Notes
     -----
     Writes ``work/scans/<scan>.json``, ``work/index.json`` and ``work/index.queries.csv`` under the results folder, each
-    only when its content changed, and removes the records of scans that are gone. Only headers are read; files that
-    did not change since the last run are not opened.
+    only when its content changed, and removes the records of scans that are gone. Of an image only the header is
+    interpreted, and its whole content is hashed once; files that did not change since the last run are not opened.
 
     A file's subject is told by ``scans.csv``, else a folder name, else the PatientID; its visit by ``scans.csv``, else
     a ``ses-`` label or folder name, else the date within the visits' windows.
+
+    The reference scan of a subject is the latest scan at or before the baseline visit with a usable T1 after contrast,
+    failing that with any usable T1; where the baseline is not known, the earliest such scan. A scan is never compared
+    with a later one: ``reference`` is null for the reference scan itself (``is_reference`` is true), for the scans
+    before it, and for every scan of a subject without a reference scan.
     """
     subjects = assign.subjects_of(tables)
-    by_id = {s.casefold(): s for s in subjects}
     work = study.results / "work"
-    files, problems = read_files(study.mri_folder, work / "cache" / "headers.json", by_id)
+    files, problems = read_files(study.mri_folder, work / "cache" / "headers.json")
     scans_table = assign.ScansTable(tables.get("scans", ()), subjects)
     problems += scan_checks.skipped(files)
     placed, more = _place(
@@ -99,9 +96,9 @@ def build_index(study: StudyFolder, tables: Mapping[str, Sequence[Mapping[str, s
     for key, name in sorted(names.items(), key=lambda item: item[1]):
         record, more = _record(name, groups[key], sidecars)
         records.append(record)
-        problems += [*more, *scan_checks.scan(record, groups[key][0].visit, str(study.data_cut or ""))]
+        problems += [*more, *scan_checks.scan(record, groups[key][0].visit, study.data_cut)]
     problems += scan_checks.same_image(records)
-    _set_references(records)
+    problems += _set_references(records, baselines or {})
 
     folder = work / "scans"
     for record in records:
@@ -110,7 +107,7 @@ def build_index(study: StudyFolder, tables: Mapping[str, Sequence[Mapping[str, s
     for old in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         if old.name not in wanted:
             old.unlink()
-    keys = ("scan", "subject_id", "visit", "visit_num", "scan_date", "reference")
+    keys = ("scan", "subject_id", "visit", "visit_num", "scan_date", "reference", "is_reference")
     listed = [{k: record[k] for k in keys} for record in records]
     index = {"format": "lmresp-index/1", "scans": listed, "tables": sorted(tables)}
     store.write_json(work / "index.json", index, only_if_changed=True)
@@ -134,6 +131,7 @@ def _place(
 ) -> tuple[list[Placed], list[Query]]:
     """Give every image file its subject, date and visit; what cannot be told becomes a query."""
     by_norm = {assign.norm(s): s for s in subjects}
+    by_identifier = {identifier_hash(s): s for s in subjects}
     dates = _dates_beside(files)
     problems: list[Query] = []
     sessions: dict[tuple[str, str], list[tuple[File, assign.Override, str]]] = defaultdict(list)
@@ -142,14 +140,15 @@ def _place(
         override = scans_table.match(file.path)
         unwanted = override.value("use") == "N"  # then it needs no query when its place cannot be told
         folder = assign.folder_subject(file.path, by_norm)
-        subject = override.value("subject_id") or folder or header.subject
+        named = by_identifier.get(header.identifier, "")
+        subject = override.value("subject_id") or folder or named
         how = "scans.csv" if override.value("subject_id") else "folder name" if folder else "PatientID"
         if not subject:
             if unwanted:
                 continue
             problems.append(make("SC005", file=_place_of(file)))
-        elif how == "folder name" and header.subject and header.subject != folder:
-            problems.append(make("SC032", subject_id=folder, file=_place_of(file), value=header.subject))
+        elif how == "folder name" and named and named != folder:
+            problems.append(make("SC032", subject_id=folder, file=_place_of(file), value=named))
         elif file.kind == "nifti" and not nifti.entities(file.path) and not override.value("visit"):
             problems.append(make("SC029", subject_id=subject, file=file.path))
         else:
@@ -276,6 +275,7 @@ def _record(
         "visit_num": visit.visit_num,
         "scan_date": dates[0] if dates else "",
         "reference": None,
+        "is_reference": False,
         "assigned": "; ".join(dict.fromkeys(part for m in members for part in m.how.split("; "))),
         "series": series,
     }, problems
@@ -339,15 +339,22 @@ def _series(
     return entry, problems
 
 
-def _set_references(records: list[dict[str, Any]]) -> None:
-    """Set the reference of every scan: the subject's earliest visit with a T1, one after contrast if there is any."""
+def _set_references(records: list[dict[str, Any]], baselines: Mapping[str, float]) -> list[Query]:
+    """Set the reference scan of every subject, and ask where there is none."""
     by_subject: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for record in records:
+    for record in sorted(records, key=lambda r: (float(r["visit_num"]), r["scan"])):
         by_subject[record["subject_id"]].append(record)
-    for scans in by_subject.values():
-        ordered = sorted(scans, key=lambda r: (float(r["visit_num"]), r["scan"]))
-        roles = [choose_roles(r["series"]) for r in ordered]
-        first = next((r for r, x in zip(ordered, roles, strict=True) if "post" in x), None)
-        first = first or next((r for r, x in zip(ordered, roles, strict=True) if "pre" in x), None)
-        for record in ordered:
-            record["reference"] = first["scan"] if first and first is not record else None
+    problems: list[Query] = []
+    for subject, scans in by_subject.items():
+        baseline = baselines.get(subject)
+        # The latest at or before the baseline, or the earliest of all where the baseline is not known.
+        able = scans if baseline is None else [r for r in reversed(scans) if float(r["visit_num"]) <= baseline]
+        roles = [(record, choose_roles(record["series"])) for record in able]
+        found = next((r for role in ("post", "pre") for r, has in roles if role in has), None)
+        if found is None:
+            problems.append(make("SC036", subject_id=subject, file="mri"))
+            continue
+        found["is_reference"] = True
+        for later in scans[scans.index(found) + 1 :]:
+            later["reference"] = found["scan"]
+    return problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -69,31 +70,33 @@ def series(entry: Mapping[str, Any], stack: Stack, one: Class, whose: tuple[str,
 
 def scan(record: Mapping[str, Any], visit: assign.Visit, data_cut: str) -> list[Query]:
     """Problems of one scan as a whole."""
-    where: dict[str, Any] = {
-        "subject_id": record["subject_id"],
-        "visit": record["visit"],
-        "file": record["series"][0]["files"][0],
-    }
     entries = record["series"]
+    where = {"subject_id": record["subject_id"], "visit": record["visit"]}
+    whole = {**where, "file": _folder(entries)}
     roles = choose_roles(entries)
     out: list[Query] = []
     spine = [s for s in entries if s["body_part"] in SPINE]
     if not candidates(entries, T1):
         only_spine = bool(spine) and len(spine) == len(entries)
-        out.append(make("SC018" if only_spine else "SC014", **where))
+        out.append(make("SC018" if only_spine else "SC014", **whole))
     elif "post" not in roles:
-        out.append(make("SC012", **where))
+        out.append(make("SC012", **whole))
     elif "pre" not in roles:
-        out.append(make("SC013", **where))
+        out.append(make("SC013", **whole))
     for role, sequence in (("post", terms.Sequence.T1_POST), ("pre", terms.Sequence.T1_PRE)):
         able = candidates(entries, [sequence])
         if len(able) > 1:
             listed = ", ".join(s["series"] for s in able)
-            out.append(
-                make("SC017", **where, value=listed, role=role, chosen=roles[role].series, reason=roles[role].reason)
-            )
-    chosen = {role.series for name, role in roles.items() if name in ("post", "pre")}
-    return [*out, *_thick_slices(entries, chosen, where), *_dates(record["scan_date"], visit, data_cut, where)]
+            chosen = {"role": role, "chosen": roles[role].series, "reason": roles[role].reason}
+            file = next(s["files"][0] for s in able if s["series"] == roles[role].series)
+            out.append(make("SC017", **where, file=file, value=listed, **chosen))
+    measured = {role.series for name, role in roles.items() if name in ("post", "pre")}
+    return [*out, *_thick_slices(entries, measured, where), *_dates(record["scan_date"], visit, data_cut, whole)]
+
+
+def _folder(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Folder that holds all files of a scan."""
+    return posixpath.commonpath([posixpath.dirname(file) for one in entries for file in one["files"]])
 
 
 def _thick_slices(entries: Sequence[Mapping[str, Any]], chosen: set[str], where: Mapping[str, Any]) -> list[Query]:
@@ -104,10 +107,11 @@ def _thick_slices(entries: Sequence[Mapping[str, Any]], chosen: set[str], where:
     spine = [one for one in usable if one["body_part"] in SPINE and one["sequence"] in T1]
     out = []
     for code, able, most in (("SC015", head, brain), ("SC016", spine, cord)):
-        thick = [(one["series"], one["facts"]["slice_thickness_mm"]) for one in able]
-        listed = ", ".join(f"{name} {mm:g} mm" for name, mm in thick if mm > most + slack)
-        if listed:
-            out.append(make(code, **where, value=listed, allowed=f"at most {most:g} mm"))
+        thick = [one for one in able if one["facts"]["slice_thickness_mm"] > most + slack]
+        if thick:
+            listed = ", ".join(f"{one['series']} {one['facts']['slice_thickness_mm']:g} mm" for one in thick)
+            file = thick[0]["files"][0]
+            out.append(make(code, **where, file=file, value=listed, allowed=f"at most {most:g} mm"))
     return out
 
 

@@ -26,6 +26,7 @@ TABLES = (
     "scans",
 )
 
+FLAG = ("Y", "N")  # what a column of the type flag may hold
 META = ("_file", "_sheet", "_row")  # columns that lead every raw table: where a row stands
 
 

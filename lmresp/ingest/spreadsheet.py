@@ -10,7 +10,7 @@ import re
 import warnings
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -314,7 +314,7 @@ def write_raw_tables(study: Study) -> tuple[list[str], list[Query]]:
         queries += asked
         present += [table] if rows else []
     if "subjects" not in present and not any(query.file.lower().startswith("subjects.") for query in queries):
-        queries.append(make("IN033", file="tables", value="no usable table subjects", allowed="subjects.csv or .xlsx"))
+        queries.append(make("IN033", file="tables", allowed="subjects.csv or .xlsx"))
     return present, queries
 
 
@@ -331,6 +331,9 @@ def _raw_rows(read: ReadTable) -> tuple[list[dict[str, str]], list[Query]]:
             if header and header not in spec.META and header not in row:
                 column = columns[names[header]] if header in names else None
                 row[header] = _taken_over(cell, column, decimal_comma=read.decimal_comma) if column else ""
+        for header, name in names.items():
+            if columns[name].by:
+                row[header] = _dependent_cell(row, header, read.table, names)
         if any(cell.strip() for cell in padded[len(read.header) :]):
             subject = next((row[header] for header, name in names.items() if name == "subject_id"), "")
             queries.append(
@@ -357,4 +360,15 @@ def _taken_over(cell: str, column: spec.Column, *, decimal_comma: bool) -> str:
     kind = identifiers.kind_of(text)
     if kind:
         return identifiers.withheld(kind)
+    if column.type in ("code", "flag"):
+        return identifiers.coded_cell(text, column.codes or spec.FLAG)
     return identifiers.hashed(text) if column.hashed else text
+
+
+def _dependent_cell(row: Mapping[str, str], header: str, table: str, names: Mapping[str, str]) -> str:
+    """Return a cell whose list depends on another column; every list counts where that one is not known."""
+    by = spec.table_spec(table).columns[names[header]].by or {}
+    on = next((row[other] for other, name in names.items() if name == by["column"] and other in row), "")
+    known = identifiers.same_code(on, list(by["rules"]))
+    rules = [by["rules"][known]] if known else by["rules"].values()
+    return identifiers.coded_cell(row[header], [code for rule in rules for code in rule.get("codes", ("NE",))])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from lmresp.ingest import dates, identifiers, units
-from lmresp.ingest.spec import META, Column, Table, match_headers, table_spec
+from lmresp.ingest.spec import FLAG, META, Column, Table, match_headers, table_spec
 from lmresp.queries import COLUMNS, Query, from_row, make, numbered
 from lmresp.store import read_csv, write_csv
 
@@ -35,6 +37,7 @@ class _RowCheck:
         self.cells["row_id"] = f"{self.file}/{self.sheet}:{self.number}" if self.sheet else f"{self.file}:{self.number}"
         self.queries: list[Query] = []
         self.good = True
+        self.withheld: set[str] = set()
 
     def ask(self, code: str, column: str, value: str, *, leave_out: bool = True, **fields: str) -> None:
         """Raise a query about a cell; the row is left out unless told otherwise."""
@@ -60,9 +63,10 @@ class _RowCheck:
         """Check identity first, so that no later query can repeat it, then every cell, then the row."""
         for column in self.table.columns.values():
             self._identity(column)
-        for column in self.table.columns.values():
+        clear = [column for column in self.table.columns.values() if column.name not in self.withheld]
+        for column in clear:
             self._cell(column)
-        for column in self.table.columns.values():
+        for column in clear:
             self._dependent(column)
         if self.good:
             self._required_when()
@@ -77,8 +81,11 @@ class _RowCheck:
             needed = column.required == "R" or column.name in self.table.key
             shown = identifiers.withheld(kind)
             self.cells[column.name] = shown if needed else ""
-            self.ask("IN015", column.name, shown, leave_out=False, kind=kind, allowed=_allowed(column))
+            found = f"text like {identifiers.with_article(kind)}"
+            stops = needed and column.name != "subject_id"  # without its identifier, no subject can be set aside
+            self.ask("IN015", column.name, shown, leave_out=stops, found=found, allowed=_allowed(column))
             self.good = self.good and not needed
+            self.withheld.add(column.name)
         elif column.hashed:
             self.cells[column.name] = identifiers.hashed(text)
 
@@ -91,7 +98,7 @@ class _RowCheck:
         if column.type == "str" and len(text) > column.max_length:
             self.ask("IN026", column.name, text, length=str(len(text)), allowed=_allowed(column))
         elif column.type in ("code", "flag"):
-            self._code(column, text, ("Y", "N") if column.type == "flag" else column.codes)
+            self._code(column, text, column.codes or FLAG)
         elif column.type in ("dtc", "datetime"):
             self._date(column, text)
         elif column.type in ("num", "int") and not column.quantity:
@@ -101,10 +108,9 @@ class _RowCheck:
 
     def _code(self, column: Column, text: str, codes: Sequence[str]) -> None:
         """Accept differences of case and of blanks; write the code as the list does."""
-        wanted = " ".join(text.split()).casefold()
-        found = next((code for code in codes if code.casefold() == wanted), None)
+        found = identifiers.same_code(text, codes)
         if found is None:
-            self.ask("IN003", column.name, text, allowed=", ".join(codes))
+            self.ask("IN003", column.name, identifiers.coded_cell(text, codes), allowed=", ".join(codes))
         else:
             self.cells[column.name] = found
 
@@ -208,7 +214,7 @@ def _allowed(column: Column) -> str:
     if column.type == "code":
         return ", ".join(column.codes)
     if column.type == "flag":
-        return "Y, N"
+        return ", ".join(FLAG)
     if column.type == "dtc":
         return dates.ALLOWED_FULL if column.full_date else dates.ALLOWED
     if column.type == "datetime":
@@ -277,8 +283,18 @@ def _check_headers(
     unknown = [header for header in headers if header not in names]
     for header in unknown:
         if identifiers.is_identity_header(header):
-            kind = "column that identifies people"
-            queries.append(make("IN015", **where, column=header, value="whole column", kind=kind, allowed=allowed))
+            found = "a column that identifies people"
+            queries.append(
+                make(
+                    "IN015",
+                    sets_aside=False,
+                    **where,
+                    column=header,
+                    value="whole column",
+                    found=found,
+                    allowed=allowed,
+                )
+            )
     others = [header for header in unknown if not identifiers.is_identity_header(header)]
     if others:
         queries.append(make("IN022", **where, value=", ".join(others)[:200], allowed=allowed))
@@ -289,16 +305,16 @@ def _check_headers(
 
 
 def _check_locked(checks: Iterable[_RowCheck]) -> None:
-    """Leave unlocked reads out; a read is a row per item, so that one query stands for all its rows."""
-    asked: set[tuple[str, ...]] = set()
+    """Leave unlocked reads out; a read is a row per compartment and item, so that one query stands for a session."""
+    sessions: dict[tuple[str, ...], list[_RowCheck]] = defaultdict(list)
     for check in checks:
-        if not check.good or check.cells["locked_dtc"]:
-            continue
-        read = tuple(check.cells[name] for name in ("subject_id", "scan_dtc", "reader_id", "compartment"))
-        check.good = False
-        if read not in asked:
-            asked.add(read)
-            check.ask("IN011", "locked_dtc", check.cells["read_id"], allowed=dates.ALLOWED_TIME)
+        if check.good and not check.cells["locked_dtc"]:
+            check.good = False
+            sessions[tuple(check.cells[name] for name in ("subject_id", "scan_dtc", "reader_id"))].append(check)
+    for session in sessions.values():
+        first, last = session[0].cells["read_id"], session[-1].cells["read_id"]
+        shown = first if first == last else f"{first}..{last}"
+        session[0].ask("IN011", "locked_dtc", shown, allowed=dates.ALLOWED_TIME)
 
 
 def _check_keys(table: Table, checks: Iterable[_RowCheck]) -> None:
@@ -340,6 +356,36 @@ def write_queries(path: str | os.PathLike[str], queries: Iterable[Query]) -> Non
 def collect_queries(paths: Iterable[str | os.PathLike[str]]) -> list[Query]:
     """Read query files; a file that does not exist counts as empty."""
     return [from_row(row) for path in paths if Path(path).is_file() for row in read_csv(path)]
+
+
+def with_visit_labels(queries: Iterable[Query], visits_rows: Iterable[Mapping[str, str]]) -> list[Query]:
+    """Name visits by their label wherever the table ``visits`` knows it.
+
+    Parameters
+    ----------
+    queries : iterable of Query
+        Queries whose ``visit`` is a label or a number.
+    visits_rows : iterable of mapping
+        Rows of ``work/tables/visits.csv``.
+
+    Returns
+    -------
+    list of Query
+        The queries in the same order; a number that the subject does not have stays a number.
+    """
+    labels: dict[str, dict[Decimal, str]] = defaultdict(dict)
+    for row in visits_rows:
+        value = units.number(row.get("visit_num", ""))
+        if value is not None and row.get("visit"):
+            labels[row["subject_id"]].setdefault(value, row["visit"])
+
+    def named(query: Query) -> Query:
+        known, value = labels.get(query.subject_id, {}), units.number(query.visit)
+        if value not in known or query.visit in known.values():  # a label may look like a number
+            return query
+        return dataclasses.replace(query, visit=known[value])
+
+    return [named(query) for query in queries]
 
 
 def set_aside_subjects(queries: Iterable[Query]) -> dict[str, list[str]]:

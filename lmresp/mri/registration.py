@@ -247,7 +247,8 @@ def _optimise(
     method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(int(number("registration.bins")))
     voxels = fixed.array.size
-    wanted = number("registration.samples")
+    rough = kind == "rigid" and float(fixed.spacing.min()) > 3.0  # a finer level follows, or only a picture rests on it
+    wanted = number("registration.coarse_samples" if rough else "registration.samples")
     if voxels > 1.25 * wanted:
         method.SetMetricSamplingStrategy(method.RANDOM)
         method.SetMetricSamplingPercentage(wanted / voxels, int(number("registration.seed")))

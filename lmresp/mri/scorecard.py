@@ -75,7 +75,7 @@ def overall_from_items(items: Iterable[Mapping[str, Any]]) -> Rule | None:
 
 def _words(rows: pd.DataFrame) -> pd.DataFrame:
     out = rows.copy()
-    for name in ("item", "presence", "change"):
+    for name in out.columns.intersection(["item", "presence", "change", "reason"]):
         out[name] = [("" if pd.isna(cell) else str(cell)) for cell in out[name]]
     return out[out["item"].isin(LM_ITEMS)]
 
@@ -134,12 +134,17 @@ def grade_mri(
     A read is what one reader in one role says of one visit. An adjudicated read stands before an independent one, and
     that before the investigator's. Rows named in ``supersedes`` of a locked row are replaced. Two readers of the same
     role with different overall values and no adjudication leave the visit not evaluable.
+
+    A compartment seen at baseline, in the draft or in a locked read, is expected of every later draft; a draft of the
+    brain only that follows one of the brain only is evaluable and flagged ``spine_not_assessed``. ``reason`` names the
+    items that were not evaluable, with the reason of each.
     """
     grid = visit_grid(subjects, visits)
     rows, problems = _locked(reads, grid, charter)
     read, more = _accepted(rows, grid)
     problems += more
-    frame = strand_frame(grid, read.merge(_drafted(drafts, grid, charter), on=_KEYS, how="outer"))
+    drafted = _drafted(drafts, _seen_at_baseline(rows, grid), grid, charter)
+    frame = strand_frame(grid, read.merge(drafted, on=_KEYS, how="outer"))
     early = frame["position"] != ""
     by_read = (frame["reader"] != "").astype(bool)
     by_draft = ~by_read & frame["measured"].eq("Y") & charter.on("draft_may_stand")
@@ -150,13 +155,14 @@ def grade_mri(
     scheme = load_scheme("strand_imaging")
     judged = frame["overall"].where(frame["overall"] != "", "none").where(~early, itself)
     decided = scheme.decide(pd.DataFrame({"overall": judged}))
-    drafted = frame["draft_overall"].where(frame["draft_overall"] != "", "none")
-    frame["draft_status"] = scheme.decide(pd.DataFrame({"overall": drafted}))["call"]
+    draft_overall = frame["draft_overall"].where(frame["draft_overall"] != "", "none")
+    frame["draft_status"] = scheme.decide(pd.DataFrame({"overall": draft_overall}))["call"]
     frame["draft_status"] = frame["draft_status"].where(frame["draft_overall"] != "", "")
     frame["status"], frame["rule_id"], frame["certainty"] = decided["call"], decided["rule_id"], decided["certainty"]
     spine = frame["read_spine"].where(by_read, frame["draft_spine"]) == "Y"
     no_spine = ~spine & (frame["source"] != "")
-    differs = by_read & (frame["draft_overall"] != "") & (frame["draft_overall"] != frame["overall"]) & ~early
+    evaluable = ~frame["draft_overall"].isin(["", "NE"]) & ~frame["overall"].isin(["", "NE"])
+    differs = by_read & evaluable & (frame["draft_overall"] != frame["overall"])
     frame["flags"] = joined(
         [
             frame["position"],
@@ -197,6 +203,23 @@ def _locked(reads: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> tuple[
     return rows[rows["number"].notna()].drop(columns="visit_num"), problems
 
 
+def _seen_at_baseline(rows: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
+    """Subject and compartment of the LM items that a locked read found present or absent up to baseline."""
+    early = rows.merge(grid.loc[grid["position"] != "", _KEYS], on=_KEYS)
+    early = early[early["item"].isin(LM_ITEMS) & early["value"].isin([Presence.PRESENT.value, Presence.ABSENT.value])]
+    whole = early[early["compartment"] == "WHOLE"]
+    parts = pd.concat([early, whole.assign(compartment="BRAIN"), whole.assign(compartment="SPINE")])
+    parts = parts[parts["compartment"].isin(["BRAIN", "SPINE"])]
+    return parts[["subject_id", "compartment"]].drop_duplicates()
+
+
+def _open_items(items: pd.DataFrame, keys: list[str]) -> pd.Series:
+    """List the items that are not evaluable, each as ``ITEM COMPARTMENT: reason``, by ``keys``."""
+    words = items["item"] + " " + items["compartment"] + items["reason"].map(lambda text: f": {text}" if text else "")
+    texts: pd.Series = words.groupby([items[key] for key in keys]).agg(lambda each: "; ".join(sorted(set(each))))
+    return texts.astype(object)
+
+
 def _accepted(rows: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, list[Query]]:
     """Return the read that stands for each visit, and what is wrong with it."""
     one = [*_KEYS, "rank", "reader_id"]
@@ -221,6 +244,8 @@ def _accepted(rows: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, lis
         change=rows["value"].where(rows["value"].isin([word.value for word in Change]), ""),
     )
     items = items[items["item"].isin(LM_ITEMS) & (items["position"] == "")]
+    unread = rows[(rows["value"] == "NE") & (rows["position"] == "")]
+    readers["read_open"] = _open_items(unread.rename(columns={"reason_ne": "reason"}), one)
     implied = _combine(items, one).set_index(one)
     readers["stated"] = total["value"]
     readers["implied"] = implied["call"]
@@ -237,7 +262,7 @@ def _accepted(rows: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, lis
         ]
     )
     readers = readers.join(_read_hydrocephalus(rows, one)).reset_index()
-    readers["read_hydro"] = readers["read_hydro"].fillna("")
+    readers[["read_hydro", "read_open"]] = readers[["read_hydro", "read_open"]].astype(object).fillna("")
     problems = [
         queries.make("IN013", subject_id=row.subject_id, visit=row.visit, value=row.stated, implied=row.implied)
         for row in readers[not_implied.to_numpy()].itertuples()
@@ -254,8 +279,8 @@ def _accepted(rows: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, lis
         queries.make("DV009", subject_id=row.subject_id, visit=row.visit, value=row.row_ids)
         for row in chosen[chosen["read_flags"] == "readers_disagree"].itertuples()
     ]
-    kept = ["row_ids", "read_id", "read_date", "read_spine", "read_overall", "read_flags", "reader", "read_hydro"]
-    return chosen[[*_KEYS, *kept]], problems
+    kept = ["row_ids", "read_id", "read_date", "read_spine", "read_overall", "read_flags", "reader"]
+    return chosen[[*_KEYS, *kept, "read_hydro", "read_open"]], problems
 
 
 def _read_hydrocephalus(rows: pd.DataFrame, one: list[str]) -> pd.Series:
@@ -269,7 +294,9 @@ def _read_hydrocephalus(rows: pd.DataFrame, one: list[str]) -> pd.Series:
     return hydro.assign(read_hydro=value).drop_duplicates(one, keep="last").set_index(one)["read_hydro"]
 
 
-def _drafted(drafts: Sequence[Mapping[str, Any]], grid: pd.DataFrame, charter: Charter) -> pd.DataFrame:
+def _drafted(
+    drafts: Sequence[Mapping[str, Any]], seen: pd.DataFrame, grid: pd.DataFrame, charter: Charter
+) -> pd.DataFrame:
     """Pool the drafts of a visit's scans; a compartment of the baseline that is missing now is not evaluable."""
     fields = ("scan", "subject_id", "visit_num", "scan_date", "status", "reason")
     scans = text_frame(
@@ -285,16 +312,18 @@ def _drafted(drafts: Sequence[Mapping[str, Any]], grid: pd.DataFrame, charter: C
             if draft["scan"] in place.index and draft["status"] == "measured"
             for item in (draft.get("scorecard") or {}).get("items", [])
         ],
-        columns=[*_KEYS, "item", "compartment", "presence", "change"],
+        columns=[*_KEYS, "item", "compartment", "presence", "change", "reason"],
     )
     items = _words(items).merge(grid[[*_KEYS, "position"]], on=_KEYS, how="left")
-    at_baseline = items[items["position"] != ""][["subject_id", "compartment"]].drop_duplicates()
+    at_baseline = pd.concat([items.loc[items["position"] != "", ["subject_id", "compartment"]], seen])
     followed = items[items["position"] == ""]
-    expected = followed[_KEYS].drop_duplicates().merge(at_baseline, on="subject_id")
+    expected = followed[_KEYS].drop_duplicates().merge(at_baseline.drop_duplicates(), on="subject_id")
     missing = expected.merge(followed[[*_KEYS, "compartment"]].drop_duplicates(), how="left", indicator=True)
     missing = missing[missing["_merge"] == "left_only"].drop(columns="_merge")
     gaps = missing.assign(item=Item.LINEAR.value, presence=Presence.NE.value, change=Change.NE.value, position="")
-    decided = _combine(pd.concat([followed, gaps]), _KEYS).set_index(_KEYS)
+    followed = pd.concat([followed, gaps.assign(reason="seen at baseline, not part of this draft")])
+    decided = _combine(followed, _KEYS).set_index(_KEYS)
+    not_evaluable = (followed["change"] == Change.NE.value) | (followed["presence"] == Presence.NE.value)
     found = scans.groupby(_KEYS, sort=True).agg(
         scans=("scan", lambda names: ";".join(sorted(names))),
         measured=("status", lambda states: "Y" if "measured" in set(states) else "N"),
@@ -305,12 +334,14 @@ def _drafted(drafts: Sequence[Mapping[str, Any]], grid: pd.DataFrame, charter: C
     found["draft_flags"] = decided["flags"]
     gap_flag = missing[_KEYS].drop_duplicates().assign(gap="compartment_missing").set_index(_KEYS)["gap"]
     found["gap"] = gap_flag
-    text = ["draft_overall", "draft_flags", "gap"]
+    found["draft_open"] = _open_items(followed[not_evaluable], _KEYS)
+    text = ["draft_overall", "draft_flags", "gap", "draft_open"]
     found[text] = found[text].astype(object).fillna("")
     found["draft_flags"] = joined([found["draft_flags"], found["gap"]])
     hydro = items[items["item"] == Item.HYDROCEPHALUS.value].drop_duplicates(_KEYS, keep="last").set_index(_KEYS)
     found["draft_hydro"] = hydro["presence"]
-    spine = items[items["compartment"].isin(["SPINE", "WHOLE"])][_KEYS].drop_duplicates()
+    spine = items[items["compartment"].isin(["SPINE", "WHOLE"]) & (items["presence"] != Presence.NE.value)]
+    spine = spine[_KEYS].drop_duplicates()
     found["draft_spine"] = spine.assign(spine="Y").set_index(_KEYS)["spine"]
     return found.drop(columns="gap").reset_index()
 
@@ -318,6 +349,8 @@ def _drafted(drafts: Sequence[Mapping[str, Any]], grid: pd.DataFrame, charter: C
 def _reason(frame: pd.DataFrame) -> pd.Series:
     early = frame["position"] != ""
     value = frame["overall"].where(~early, "reference visit").where(lambda text: text != "", "no overall value")
+    open_items = frame["read_open"].where(frame["source"] == "read", frame["draft_open"])
+    value += open_items.where(frame["overall"] == "NE", "").map(lambda text: f" ({text})" if text else "")
     draft_reason = frame["draft_reason"].map(lambda text: f": {text}" if text else "")
     chosen = np.select(
         [

@@ -32,17 +32,11 @@ COLUMNS = (
 )
 SCALES = {"NANO": "nano_2017", "LM_NEURO_EXAM": "rano_lm_2017_exam"}
 """Scale facts of each instrument whose domains are judged."""
-_NO_CAUSE = ("", "NONE", "NO", "EXCLUDED")
 _READ = (
     *("subject_id", "visit_num", "exam_dtc", "instrument", "item", "score", "not_assessed_reason", "status"),
     *("alternative_cause", "row_id"),
 )
 _KEYS = ["subject_id", "number"]
-_IMPLIED = {
-    "NEUROLOGIC_RESPONSE": "IMPROVED",
-    "NEUROLOGIC_STABILITY": "STABLE",
-    "NEUROLOGIC_PROGRESSION": "WORSENED",
-}
 
 
 def grade_neuro(
@@ -55,7 +49,7 @@ def grade_neuro(
     neuro, subjects, visits : pandas.DataFrame
         Checked tables of text (``work/tables/*.csv``).
     charter : Charter
-        ``neuro_instruments``, ``join_window_days``.
+        ``neuro_instruments``, ``conclusions_worst_first``, ``no_other_cause``, ``join_window_days``.
 
     Returns
     -------
@@ -71,13 +65,14 @@ def grade_neuro(
     grid = visit_grid(subjects, visits)
     rows = _rows(neuro, grid, charter)
     domains, problems = _domains(rows, grid, charter)
-    found = _visit_facts(rows).merge(_judge(domains), on=_KEYS, how="left", validate="one_to_one")
+    found = _visit_facts(rows, charter).merge(_judge(domains), on=_KEYS, how="left", validate="one_to_one")
     frame = strand_frame(grid, found)
     inputs = _inputs(frame)
     decided = load_scheme("strand_neuro").decide(inputs)
     frame["status"], frame["rule_id"], frame["certainty"] = decided["call"], decided["rule_id"], decided["certainty"]
-    disagree = (inputs["examiner"] != inputs["items"].map(_IMPLIED)) & inputs["items"].isin(_IMPLIED)
-    disagree &= inputs["examiner"].isin(_IMPLIED.values()) & (frame["position"] == "")
+    implied: dict[str, str] = load_scale("nano_2017")["conclusions"]
+    disagree = (inputs["examiner"] != inputs["items"].map(implied)) & inputs["items"].isin(implied)
+    disagree &= inputs["examiner"].isin(implied.values()) & (frame["position"] == "")
     frame["symptomatic"] = np.where(
         (frame["deficit"] == "") & (frame["status"] == "worse"), "Y", frame["deficit"]
     ).astype(object)
@@ -95,7 +90,7 @@ def grade_neuro(
     frame["date"] = frame["exam_date"].where(frame["exam_date"] != "", frame["date"])
     problems += [
         queries.make(
-            "DV021", subject_id=row.subject_id, visit=row.visit, value=row.examiner, implied=_IMPLIED[str(row.items)]
+            "DV021", subject_id=row.subject_id, visit=row.visit, value=row.examiner, implied=implied[str(row.items)]
         )
         for row in frame[["subject_id", "visit"]].join(inputs[["examiner", "items"]])[disagree].itertuples()
     ]
@@ -112,13 +107,14 @@ def _rows(neuro: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> pd.DataF
     rows = join_visits(rows, grid, charter)
     named = rows["item"] == "status"
     rows["status"] = rows["score"].where(named & (rows["status"] == ""), rows["status"])
-    rows["cause"] = rows["alternative_cause"].where(~rows["alternative_cause"].str.upper().isin(_NO_CAUSE), "")
+    excluded = {word.upper() for word in charter.texts("no_other_cause")}
+    rows["cause"] = rows["alternative_cause"].where(~rows["alternative_cause"].str.upper().isin(excluded), "")
     return rows[rows["number"].notna()].drop(columns="visit_num")
 
 
-def _visit_facts(rows: pd.DataFrame) -> pd.DataFrame:
+def _visit_facts(rows: pd.DataFrame, charter: Charter) -> pd.DataFrame:
     """Return what stands for the visit as a whole; of several conclusions the worst counts."""
-    order = {"WORSENED": 0, "NE": 1, "STABLE": 2, "IMPROVED": 3}
+    order = {word: place for place, word in enumerate(charter.texts("conclusions_worst_first"))}
     concluded = rows[rows["status"].isin(order)].copy()
     concluded["rank"] = concluded["status"].map(order)
     concluded = concluded.sort_values([*_KEYS, "rank", "row_id"], kind="stable")

@@ -21,7 +21,6 @@ _CSF_WORD = {
     Csf.POSITIVE_NEW.value: "positive",
     Csf.MISSING.value: "missing",
 }
-_NO_CAUSE = {"NONE", "NO", "EXCLUDED"}
 MM_PER_CM = 10.0
 """Pressure in mmH2O per cmH2O; the checked table csf keeps opening pressure in cmH2O."""
 
@@ -57,14 +56,15 @@ def derive_facts(
     """
     subjects, visits = tables.get("subjects", pd.DataFrame()), tables.get("visits", pd.DataFrame())
     grid = visit_grid(subjects, visits)
-    rows = calls[["subject_id", "visit_num", "call", "csf", "neuro", "mri", "flags"]].rename(columns={"mri": "imaging"})
+    rows = calls[["subject_id", "visit_num", "call", "csf", "neuro", "mri", "mri_source", "scans"]]
+    rows = rows.rename(columns={"mri": "imaging"})
     rows["number"] = pd.to_numeric(rows["visit_num"])
     rows["day"] = days(calls["date"])
     people = text_frame(subjects, ["subject_id", "ref_start_dtc", "lm_type"]).drop_duplicates("subject_id")
     first_dose = people.set_index("subject_id")["ref_start_dtc"].to_dict()
     rows["weeks"] = (rows["day"] - days(rows["subject_id"].map(first_dose).fillna(""))) / 7
     facts = pd.DataFrame(index=calls.index)
-    facts["call"], facts["neuro"], facts["imaging"] = rows["call"], rows["neuro"], rows["imaging"]
+    facts["call"], facts["neuro"], facts["imaging"] = rows["call"], rows["neuro"], _imaging(rows)
     facts["csf"] = rows["csf"].map(_CSF_WORD)
     worse = (rows["neuro"] == Neuro.WORSE) | (rows["imaging"] == Imaging.PROGRESSIVE)
     worse |= rows["call"].isin([Call.PROGRESSION, Call.SUSPECTED_PROGRESSION])
@@ -78,7 +78,7 @@ def derive_facts(
     facts = facts.join(_procedures(rows, tables.get("procedures", pd.DataFrame()), grid))
     entry = charter.on("population_meets_entry")
     facts["egfr_mutation"] = "Y" if entry else UNKNOWN
-    facts["lm_certainty"] = _lm_certainty(rows, people, strands["csf"], entry=entry)
+    facts["lm_certainty"] = _lm_certainty(rows, people, strands["csf"], graph.lm_types, entry=entry)
     facts["targeted_option"] = np.where(facts["tki"] == "current", "Y", UNKNOWN)
     _overlay_recorded(facts, rows, tables.get("facts", pd.DataFrame()), graph)
     for name in graph.facts:
@@ -89,6 +89,13 @@ def derive_facts(
 
 def _yes(where: pd.Series) -> pd.Series:
     return pd.Series(np.where(where, "Y", "N"), index=where.index, dtype=object)
+
+
+def _imaging(rows: pd.DataFrame) -> pd.Series:
+    """Imaging strand; not evaluable is told apart by what is there: a locked read, a scan without one, or nothing."""
+    read, scanned = rows["mri_source"] == "read", rows["scans"] != ""
+    open_word = np.select([read, scanned], ["not_evaluable", "unread"], default="missing")
+    return rows["imaging"].where(rows["imaging"] != Imaging.NOT_EVALUABLE, pd.Series(open_word, index=rows.index))
 
 
 def _on_calls(rows: pd.DataFrame, column: pd.Series, default: str = UNKNOWN) -> pd.Series:
@@ -107,7 +114,8 @@ def _from_strands(rows: pd.DataFrame, strands: Mapping[str, pd.DataFrame], chart
     out["hydrocephalus"] = _on_calls(rows, hydrocephalus.dropna())
     kps = pd.to_numeric(neuro.set_index(_KEYS)["kps"], errors="coerce").dropna()
     out["kps"] = _on_calls(rows, kps.map(lambda score: "good" if score >= charter.number("kps_good_risk") else "poor"))
-    causes = neuro.set_index(_KEYS)["alternative_cause"].str.upper().isin(_NO_CAUSE)
+    excluded = {word.upper() for word in charter.texts("no_other_cause")}
+    causes = neuro.set_index(_KEYS)["alternative_cause"].str.upper().isin(excluded)
     out["other_cause_excluded"] = _on_calls(rows, causes.map({True: "Y", False: UNKNOWN}))
     out["neuro_persistent"] = _on_calls(rows, _neuro_persistent(neuro, charter))
     positive = csf["status"].map(_CSF_WORD) == "positive"
@@ -201,11 +209,11 @@ def _procedures(rows: pd.DataFrame, procedures: pd.DataFrame, grid: pd.DataFrame
     return out
 
 
-def _lm_certainty(rows: pd.DataFrame, people: pd.DataFrame, csf: pd.DataFrame, *, entry: bool) -> pd.Series:
+def _lm_certainty(
+    rows: pd.DataFrame, people: pd.DataFrame, csf: pd.DataFrame, by_type: Mapping[str, str], *, entry: bool
+) -> pd.Series:
     """Certainty of LM by the class given, or confirmed by a positive cytology up to the call (EANO-ESMO type I)."""
-    words = {"IIA": "probable", "IIB": "probable", "IIC": "probable", "IID": "possible"}
-    given = people.set_index("subject_id")["lm_type"].str.upper()
-    by_class = given.map({**dict.fromkeys(["IA", "IB", "IC", "ID"], "confirmed"), **words}).dropna()
+    by_class = people.set_index("subject_id")["lm_type"].str.upper().map(dict(by_type)).dropna()
     found = csf[csf["status"].isin([Csf.POSITIVE_NEW, Csf.POSITIVE_PERSISTENT])]
     first = pd.to_numeric(found["visit_num"]).groupby(found["subject_id"]).min().to_dict()
     confirmed = rows["number"] >= rows["subject_id"].map(first)

@@ -20,16 +20,26 @@ from lmresp.errors import CriteriaError
 COLLECT = "B_COLLECT"
 UNKNOWN = "unknown"
 NO_BRANCH = "-"
+OPEN_WORDS = (UNKNOWN, "missing", "not_evaluable")
+"""Values that leave a fact open, unless the fact names its own."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fact:
-    """One closed fact of the graph; ``recorded`` is empty for a fact that is always derived."""
+    """One closed fact of the graph.
+
+    Attributes
+    ----------
+    collect : mapping of str to str
+        What to ask for, by each value that leaves the fact open.
+    recorded : str
+        How a site may record it; empty for a fact that is always derived.
+    """
 
     name: str
     values: tuple[str, ...]
     meaning: str
-    collect: str
+    collect: Mapping[str, str]
     recorded: str = ""
 
 
@@ -56,6 +66,7 @@ class Graph:
     disclaimer: str
     entry: str
     drugs: Mapping[str, tuple[str, ...]]
+    lm_types: Mapping[str, str]
     facts: Mapping[str, Fact]
     nodes: Mapping[str, Node]
     inadequate: Mapping[str, Scheme]
@@ -83,10 +94,7 @@ def graph_from_text(text: str, where: str) -> Graph:
     """Read a graph from YAML text; see :func:`load_graph`."""
     schema = json.loads(files("lmresp.pathway").joinpath("graph.schema.json").read_text(encoding="utf-8"))
     content = read_yaml(text, where, schema)
-    facts = {
-        name: Fact(name, tuple(given["values"]), given["meaning"], given["collect"], given.get("recorded", ""))
-        for name, given in content["facts"].items()
-    }
+    facts = {name: _fact(name, given, where) for name, given in content["facts"].items()}
     nodes = {name: _node(name, given, facts, content["evidence"], where) for name, given in content["nodes"].items()}
     rules = {
         name: _table(f"inadequate_{name}", given, "answer", facts, where)
@@ -100,17 +108,33 @@ def graph_from_text(text: str, where: str) -> Graph:
         disclaimer=content["disclaimer"],
         entry=content["entry"],
         drugs={name: tuple(drug.lower() for drug in drugs) for name, drugs in content["drugs"].items()},
+        lm_types=content["lm_types"]["words"],
         facts=facts,
         nodes={name: nodes[name] for name in order},
         inadequate=rules,
         branches=content["branches"],
-        citations={name: _cite(given) for name, given in content["evidence"].items()},
+        citations={name: _cite(given, content["tags"], where) for name, given in content["evidence"].items()},
     )
 
 
-def _cite(given: Mapping[str, str]) -> str:
+def _fact(name: str, given: Mapping[str, Any], where: str) -> Fact:
+    values, asked = tuple(given["values"]), given["collect"]
+    if isinstance(asked, str):
+        asked = {word: asked for word in values if word in OPEN_WORDS}
+    lost = sorted(set(asked) - set(values))
+    if lost:
+        raise CriteriaError(f"{name} is collected when {lost[0]!r}", where=where, allowed=", ".join(values))
+    return Fact(name, values, given["meaning"], asked, given.get("recorded", ""))
+
+
+def _cite(given: Mapping[str, str], tags: Mapping[str, str], where: str) -> str:
+    """Write a citation with how it was read, in words."""
     ids = [f"{key}:{given[key]}" for key in ("doi", "pmid", "pmcid") if key in given]
-    return f"{' '.join([given['cite'], *ids])} [{given['tag']}]"
+    lost = [tag for tag in given["tag"].split() if tag not in tags]
+    if lost:
+        raise CriteriaError(f"the evidence has the tag {lost[0]!r}", where=where, allowed=", ".join(tags))
+    how = " and ".join(tags[tag] for tag in given["tag"].split())
+    return f"{' '.join([given['cite'], *ids])} [{how}]"
 
 
 def _table(name: str, given: Mapping[str, Any], answer: str, facts: Mapping[str, Fact], where: str) -> Scheme:

@@ -10,7 +10,7 @@ from lmresp import RESEARCH_USE
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import flag, joined
 from lmresp.pathway.facts import derive_facts
-from lmresp.pathway.graph import NO_BRANCH, UNKNOWN, Graph, load_graph
+from lmresp.pathway.graph import NO_BRANCH, Graph, load_graph
 from lmresp.pathway.inadequate import RULES, judge_inadequate
 
 COLUMNS = (
@@ -82,11 +82,10 @@ def _walk(facts: pd.DataFrame, graph: Graph) -> pd.DataFrame:
 
 def _asked(facts: pd.DataFrame, rule_id: pd.Series, collect: Mapping[str, tuple[str, ...]], graph: Graph) -> pd.Series:
     """Name the facts that the rule asks for and that are not known."""
-    open_words = {UNKNOWN, "missing", "not_evaluable"}
     parts = []
     for fact in sorted({fact for wanted in collect.values() for fact in wanted}):
         rules = [rule for rule, wanted in collect.items() if fact in wanted]
-        parts.append(flag(rule_id.isin(rules) & facts[fact].isin(open_words), graph.facts[fact].collect))
+        parts.append(facts[fact].map(dict(graph.facts[fact].collect)).where(rule_id.isin(rules)).fillna(""))
     return joined(parts, "; ") if parts else pd.Series("", index=facts.index, dtype=object)
 
 

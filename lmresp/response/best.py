@@ -6,7 +6,7 @@ Source: the confirmation and stability rules of the study's derivation settings 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,6 @@ COLUMNS = (
 )
 MISSING = "MISSING"
 """Best response of a subject without any call after baseline."""
-BEST_FIRST = (Call.RESPONSE, Call.STABLE, Call.SUSPECTED_PROGRESSION, Call.PROGRESSION, Call.NOT_EVALUABLE)
-_WORST_FIRST = (Call.PROGRESSION, Call.SUSPECTED_PROGRESSION, Call.STABLE, Call.RESPONSE, Call.NOT_EVALUABLE)
 
 
 def best_response(
@@ -38,7 +36,7 @@ def best_response(
     subjects : pandas.DataFrame
         Checked table of text; everyone in it gets a row.
     charter : Charter
-        ``confirm_days``, ``sd_min_days``, ``max_ne``.
+        ``best_first``, ``worst_first``, ``confirm_days``, ``sd_min_days``, ``max_ne``.
     set_aside : mapping of str to str, optional
         Subjects without calls because of a blocking query, and the query's message.
 
@@ -53,7 +51,7 @@ def best_response(
     Notes
     -----
     Used are calls from the origin (randomisation, else first dose) up to and including the first PROGRESSION, one per
-    date (the worst; NOT_EVALUABLE loses to any other). STABLE counts from ``sd_min_days`` after the origin; an earlier
+    date (the first in ``worst_first``). STABLE counts from ``sd_min_days`` after the origin; an earlier
     one counts as NOT_EVALUABLE. A RESPONSE is confirmed by the first RESPONSE at least ``confirm_days`` later when
     everything between is RESPONSE or NOT_EVALUABLE, with at most ``max_ne`` of the latter.
     """
@@ -61,13 +59,13 @@ def best_response(
     people = text_frame(subjects, ["subject_id", "rand_dtc", "ref_start_dtc"]).drop_duplicates("subject_id")
     people = people[people["subject_id"] != ""].sort_values("subject_id", kind="stable").reset_index(drop=True)
     people["origin"] = days(people["rand_dtc"]).fillna(days(people["ref_start_dtc"]))
-    used = _used(calls, people)
+    used = _used(calls, people, charter.texts("worst_first"))
     used["confirmed"] = _confirmed(used, charter)
     used["value"] = used["call"].where(
         (used["call"] != Call.STABLE) | (used["day"] >= used["origin"] + charter.number("sd_min_days")),
         Call.NOT_EVALUABLE.value,
     )
-    used["rank"] = used["value"].map({call.value: place for place, call in enumerate(BEST_FIRST)})
+    used["rank"] = used["value"].map({call: place for place, call in enumerate(charter.texts("best_first"))})
     best = used.sort_values(["subject_id", "rank", "day"], kind="stable").drop_duplicates("subject_id")
     first = used[used["confirmed"]].drop_duplicates("subject_id").set_index("subject_id")["date"]
     best = best.set_index("subject_id")
@@ -101,13 +99,13 @@ def best_response(
     return out[list(COLUMNS)].astype(object)
 
 
-def _used(calls: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
+def _used(calls: pd.DataFrame, people: pd.DataFrame, worst_first: Sequence[str]) -> pd.DataFrame:
     rows = calls[["subject_id", "visit", "visit_num", "date", "call", "provisional"]].merge(
         people[["subject_id", "origin"]], on="subject_id", how="inner"
     )
     rows["day"] = days(rows["date"])
     rows = rows[rows["day"].notna() & ~(rows["day"] < rows["origin"])]
-    rows["severity"] = rows["call"].map({call.value: place for place, call in enumerate(_WORST_FIRST)})
+    rows["severity"] = rows["call"].map({call: place for place, call in enumerate(worst_first)})
     rows["number"] = pd.to_numeric(rows["visit_num"])
     rows = rows.sort_values(["subject_id", "day", "severity", "number"], kind="stable")
     rows = rows.drop_duplicates(["subject_id", "day"])

@@ -28,6 +28,8 @@ _UNKNOWN: dict[str, frozenset[str]] = {
     "imaging": frozenset({Imaging.NOT_EVALUABLE}),
 }
 """Strand values that are no evidence either way: what they could have been is worth saying."""
+SPINE_NOT_ASSESSED = "spine_not_assessed"
+"""Flag of the imaging strand that a call repeats in its reason for being provisional."""
 _POSITIVE = frozenset({Csf.POSITIVE_PERSISTENT, Csf.POSITIVE_NEW})
 _NEGATIVE = frozenset({Csf.CLEARED, Csf.NEGATIVE})
 
@@ -43,7 +45,7 @@ def call_visits(
         The strands, one row per subject and visit, as :func:`lmresp.csf.cytology.grade_csf`,
         :func:`lmresp.neuro.examination.grade_neuro` and :func:`lmresp.mri.scorecard.grade_mri` return them.
     charter : Charter
-        The scheme, and whether the charter is signed.
+        The scheme, whether the charter is signed, and ``strands_apart_days``.
     set_aside : collection of str
         Subjects with an open blocking query: they get no call until it is solved.
 
@@ -65,17 +67,21 @@ def call_visits(
     scheme = charter.scheme
     decided = scheme.decide(rows)
     rows = pd.concat([rows, decided.drop(columns="flags")], axis=1)
+    drafted = rows["mri_source"] == "draft"
+    no_spine = rows["flags_imaging"].str.split(";").map(lambda names: SPINE_NOT_ASSESSED in names).astype(bool)
     reasons = [
         ("rule " + rows["rule_id"] + " is " + rows["certainty"]).where(decided["provisional"] == "Y", ""),
         flag(pd.Series(not charter.is_signed, index=rows.index), "charter is not signed"),
-        flag(rows["mri_source"] == "draft", "imaging is an automated draft"),
+        flag(drafted & ~no_spine, "imaging is an automated draft"),
+        flag(drafted & no_spine, "imaging is an automated draft of the brain only"),
     ]
     rows["provisional_reason"] = joined(reasons, "; ")
     rows["provisional"] = np.where(rows["provisional_reason"] == "", "N", "Y").astype(object)
     rows["date"] = _date(rows)
     rows["missing"] = joined([_missing(rows, strand) for strand in STRANDS], "; ")
     rows["would_change"] = _would_change(rows, scheme)
-    apart = _apart(rows) > 2 * charter.number("join_window_days")
+    rows["note"] = _note(rows)
+    apart = _apart(rows) > charter.number("strands_apart_days")
     own = [rows[f"flags_{strand}"].map(_own_flags) for strand in STRANDS]
     rows["flags"] = joined([decided["flags"], *own, flag(apart, "strands_far_apart")]).map(_unique)
     rows["row_ids"] = joined([rows[f"row_ids_{strand}"] for strand in STRANDS])
@@ -130,6 +136,14 @@ def _apart(rows: pd.DataFrame) -> pd.Series:
 
 def _missing(rows: pd.DataFrame, strand: str) -> pd.Series:
     return (f"{strand}: " + rows[f"reason_{strand}"]).where(rows[strand].isin(_UNKNOWN[strand] - {Csf.EQUIVOCAL}), "")
+
+
+def _note(rows: pd.DataFrame) -> pd.Series:
+    """Quote the rule's note as the rule's; a scheme speaks of a missing MRI also where one was done."""
+    note = ("Rule's own note: " + rows["note"]).where(rows["note"] != "", "")
+    there = (rows["scans"] != "") | (rows["mri_source"] != "")
+    blocked = (rows["call"] == Call.NOT_EVALUABLE) & rows["imaging"].isin(_UNKNOWN["imaging"]) & there
+    return joined([note, flag(blocked, "At this visit the MRI was done; it is not evaluable.")], " ")
 
 
 def _own_flags(flags: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from lmresp import RESEARCH_USE
+from lmresp.errors import StudyError
 
 Row = Mapping[str, str]
 _STRANDS = (("csf", "CSF cytology"), ("neuro", "Neurological examination"), ("mri", "MRI"))
@@ -27,6 +28,11 @@ def explain(subject_id: str, visit: str | None, tables: Mapping[str, Sequence[Ro
     -------
     str
         Text, ending in the research-use statement.
+
+    Raises
+    ------
+    lmresp.errors.StudyError
+        If the subject has no such visit.
     """
 
     def mine(name: str) -> list[Row]:
@@ -35,6 +41,10 @@ def explain(subject_id: str, visit: str | None, tables: Mapping[str, Sequence[Ro
     def at_visit(rows: Iterable[Row]) -> list[Row]:
         return [row for row in rows if visit is None or visit in (row["visit"], row["visit_num"])]
 
+    visits = [(row["visit"], row["visit_num"]) for name in ("csf", "calls") for row in mine(name)]
+    if visit is not None and not any(visit in names for names in visits):
+        known = ", ".join(dict.fromkeys(name for name, _ in visits)) or "none"
+        raise StudyError(f"there is no visit {visit!r} of subject {subject_id}", allowed=known)
     lines = [f"Subject {subject_id}"]
     for best in mine("best_response"):
         lines += ["", *_best(best)]
@@ -49,8 +59,6 @@ def explain(subject_id: str, visit: str | None, tables: Mapping[str, Sequence[Ro
         lines += ["", *_call(call, strands)]
         if call["visit_num"] in branches:
             lines += _branch(branches[call["visit_num"]])
-    if visit is not None and len(lines) == 1 + 2 * len(mine("best_response")):
-        lines += ["", f"There is no visit {visit!r} of this subject."]
     problems = [row for row in mine("queries") if visit is None or row.get("visit", "") in ("", visit)]
     if problems:
         lines += ["", "Open queries:"]
@@ -98,7 +106,7 @@ def _call(row: Row, strands: Mapping[str, Mapping[str, Row]]) -> list[str]:
     if row["provisional"] == "Y":
         lines.append(f"  Provisional: {row['provisional_reason']}.")
     if row["missing"]:
-        lines.append(f"  Missing: {row['missing']}.")
+        lines.append(f"  Missing or not evaluable: {row['missing']}.")
     if row["would_change"]:
         lines.append(f"  What could change the call: {row['would_change']}.")
     return lines

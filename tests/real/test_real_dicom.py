@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,8 @@ from lmresp.ingest.headers import read_files
 from lmresp.ingest.inventory import build_index
 from lmresp.ingest.series import Class, classify
 from lmresp.ingest.stacks import Stack, build_stacks
+from lmresp.ingest.study import Study
 from lmresp.terms import BodyPart, Plane, Sequence
-
-
-@dataclasses.dataclass(frozen=True)
-class Folder:
-    """A study folder as far as the index needs it."""
-
-    folder: Path
-    data_cut: str = "2025-12-31"
-
-    @property
-    def mri_folder(self) -> Path:
-        """Folder of the images."""
-        return self.folder / "mri"
-
-    @property
-    def results(self) -> Path:
-        """Folder of the outputs."""
-        return self.folder / "derivatives" / "lmresp"
 
 
 @pytest.fixture
@@ -49,7 +32,7 @@ def dicom_data(shared_data: Path) -> Path:
 
 
 def stacks_of(folder: Path, tmp_path: Path) -> list[tuple[Stack, Class]]:
-    files, _ = read_files(folder, tmp_path / "cache.json", {})
+    files, _ = read_files(folder, tmp_path / "cache.json")
     found = build_stacks([f for f in files if f.header and f.header.kind == "image"])
     return [(stack, classify(stack.header, stack.extents)) for stack in found]
 
@@ -155,7 +138,7 @@ def test_eight_encodings_of_one_slice_are_one_image(dicom_data: Path, tmp_path: 
 
 def test_odd_files_give_a_kind_and_never_raise(dicom_data: Path, tmp_path: Path) -> None:
     folder = dicom_data / "odd_or_broken"
-    files, _ = read_files(folder, tmp_path / "cache.json", {})
+    files, _ = read_files(folder, tmp_path / "cache.json")
     kinds = {Path(f.path).name: f.header.kind if f.header else "not DICOM" for f in files}
     assert len(kinds) == 18
     assert {n for n, k in kinds.items() if k == "image"} == {"MR_truncated.dcm"}
@@ -184,7 +167,7 @@ IDENTITY = {
 
 
 def test_a_study_of_real_headers_keeps_no_identity(dicom_data: Path, tmp_path: Path) -> None:
-    study = Folder(tmp_path / "study")
+    study = Study(folder=tmp_path / "study", study_id="LM-1", data_cut="2025-12-31")
     sources = {
         "S-01": ["siemens_xa30_enhanced_t1", "siemens_xa30_nonimage_sr"],
         "S-02": ["philips_ingenia_classic_t1_mprage"],
@@ -224,7 +207,8 @@ def test_a_study_of_real_headers_keeps_no_identity(dicom_data: Path, tmp_path: P
     assert {q["subject_id"] for q in queries if q["code"] == "SC014"} == {"S-03"}
 
 
-def test_a_header_names_a_subject_only_when_the_study_knows_it(dicom_data: Path) -> None:
+def test_a_header_keeps_only_a_hash_of_the_patient_id(dicom_data: Path) -> None:
     path = next((dicom_data / "siemens_xa30_enhanced_t1").iterdir())
-    assert dicom.read_header(path, {}).subject == ""
-    assert dicom.read_header(path, {"12343@hucheng": "S-01"}).subject == "S-01"
+    found = dicom.read_header(path)
+    assert found.identifier == hashlib.sha256(b"12343@hucheng").hexdigest()[:16]
+    assert "hucheng" not in str(found).casefold()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,25 +16,8 @@ from lmresp.ingest.convert import UnreadableSeries, load_series
 from lmresp.ingest.inventory import build_index
 from lmresp.ingest.roles import choose_roles
 from lmresp.ingest.series import classify
+from lmresp.ingest.study import Study
 from lmresp.terms import BodyPart, Plane
-
-
-@dataclasses.dataclass(frozen=True)
-class Folder:
-    """A study folder as far as the index needs it."""
-
-    folder: Path
-    data_cut: str = "2025-12-31"
-
-    @property
-    def mri_folder(self) -> Path:
-        """Folder of the images."""
-        return self.folder / "mri"
-
-    @property
-    def results(self) -> Path:
-        """Folder of the outputs."""
-        return self.folder / "derivatives" / "lmresp"
 
 
 @pytest.fixture
@@ -102,7 +84,7 @@ def test_plane_and_acquisition(mri: Path, name: str, plane: Plane, acquisition: 
 
 
 def test_bids_study_of_real_series(mri: Path, tmp_path: Path) -> None:
-    study = Folder(tmp_path / "study")
+    study = Study(folder=tmp_path / "study", study_id="LM-1", data_cut="2025-12-31")
     glioma = {"t1": "T1w", "t1c": "ce-gd_T1w", "t2": "T2w", "flair": "FLAIR"}
     anat = study.mri_folder / "sub-G1/ses-BL/anat"
     anat.mkdir(parents=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -98,21 +98,46 @@ def test_one_log_per_job(study: Path) -> None:
 
 def test_a_second_run_beside_a_living_one_is_refused(study: Path) -> None:
     records = study / "derivatives" / "lmresp" / ".snakemake"
-    lock = records / "locks" / "0.input.lock"
-    lock.parent.mkdir(exist_ok=True)
-    lock.write_text("calls.csv\n")
-    living = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "snakemake"])
-    marker = records / "lmresp-run.json"
-    marker.write_text(json.dumps({"pid": living.pid, "host": socket.gethostname()}))
-    try:
+    with (records / "lmresp-run.lock").open("a+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
         run = lmresp("run", study, "--cores", 1)
-        assert run.returncode == 1
-        assert f"process {living.pid}" in run.stderr
-    finally:
-        living.kill()
-        living.wait()
-    marker.write_text(json.dumps({"pid": living.pid, "host": socket.gethostname()}))
-    assert lmresp("run", study, "--cores", 1).returncode == 0  # the lock of a dead run is cleared
+    assert run.returncode == 1
+    assert "another run is working on this study" in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def test_the_lock_of_a_dead_run_is_cleared_and_nobody_elses(study: Path) -> None:
+    records = study / "derivatives" / "lmresp" / ".snakemake"
+    (records / "locks").mkdir(exist_ok=True)
+    lock, owner = records / "locks" / "0.input.lock", records / "lmresp-run.lock"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    host = socket.gethostname()
+    for left, code in (
+        ("", 1),  # a plain Snakemake is at work
+        ("process 1 on another-host", 1),
+        (f"process {dead.pid} on {host}", 0),
+    ):
+        lock.write_text("calls.csv\n")
+        owner.write_text(left)
+        run = lmresp("run", study, "--cores", 1)
+        assert run.returncode == code, (left, run.stderr)
+        assert lock.exists() == (code != 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["settings: {foo: {value: 1}}", "[1, 2]", "name: x\nversion: 1\nmood: good", "!!python/object:os.x {}"]
+)
+def test_a_charter_that_cannot_be_used_ends_with_code_2_and_one_line(
+    repository: Path, tmp_path: Path, text: str
+) -> None:
+    study = copied(repository / "test_data" / "tables_only", tmp_path / "study")
+    (study / "charter.yaml").write_text(text)
+    run = lmresp("run", study, "--cores", 1)
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert "charter.yaml" in run.stderr
+    assert not (study / "derivatives").exists()
 
 
 def test_options_reach_snakemake_and_profiles_are_found_by_name(tmp_path: Path) -> None:

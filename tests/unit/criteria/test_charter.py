@@ -56,6 +56,8 @@ def test_a_record_survives_json(tmp_path: Path) -> None:
         ("name: x\nversion: '1'\nsettings: {confirm_days: four weeks}\n", "four weeks"),
         ("name: x\nversion: '1'\nsettings: {confirm_days: -1}\n", "-1"),
         ("name: x\nversion: '1'\nsettings: {inadequate_rule: loose}\n", "loose"),
+        ("name: x\nversion: '1'\nsettings: {best_first: [RESPONSE, STABLE]}\n", "best_first"),
+        ("name: x\nversion: '1'\nsettings: {worst_first: [PD, SD, PR, CR, NE]}\n", "PD"),
         ("name: x\n", "version"),
         ("name: x\nversion: '1'\nsettings: {scheme: nano_2017_overall}\n", "does not take csf, neuro and imaging"),
         ("name: x\nversion: '1'\nsettings: {scheme: eano_esmo_followup}\n", "is off"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,32 +12,16 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
+from lmresp.ingest.study import Study
+
 Series = Callable[..., np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
-class Folder:
-    """A study folder as far as the index needs it."""
-
-    folder: Path
-    data_cut: str = "2025-12-31"
-
-    @property
-    def mri_folder(self) -> Path:
-        """Folder of the images."""
-        return self.folder / "mri"
-
-    @property
-    def results(self) -> Path:
-        """Folder of the outputs."""
-        return self.folder / "derivatives" / "lmresp"
-
-
 @pytest.fixture
-def study(tmp_path: Path) -> Folder:
+def study(tmp_path: Path) -> Study:
     """An empty study folder."""
     (tmp_path / "study" / "mri").mkdir(parents=True)
-    return Folder(tmp_path / "study")
+    return Study(folder=tmp_path / "study", study_id="LM-1", data_cut="2025-12-31")
 
 
 def _dataset(seed: str, number: int, tags: dict[str, Any]) -> Dataset:

@@ -23,7 +23,7 @@ def first(folder: Path) -> Path:
 
 
 def stacks(root: Path, cache: Path) -> list[Stack]:
-    files, _ = read_files(root, cache, {})
+    files, _ = read_files(root, cache)
     return build_stacks([f for f in files if f.header and f.header.kind == "image"])
 
 
@@ -37,7 +37,7 @@ def test_found_with_and_without_preamble_and_never_by_name(tmp_path: Path, dicom
     ds.save_as(bare, implicit_vr=True, little_endian=True)
     assert bare.read_bytes()[:2] == b"\x08\x00"
     assert dicom.looks_like_dicom(bare)
-    assert dicom.read_header(bare, {}).echo_time_ms == 3.0
+    assert dicom.read_header(bare).echo_time_ms == 3.0
     text = tmp_path / "text.dcm"
     text.write_text("subject_id,visit\n" * 20)
     assert not dicom.looks_like_dicom(text)
@@ -55,7 +55,7 @@ def test_found_with_and_without_preamble_and_never_by_name(tmp_path: Path, dicom
 )
 def test_kinds_of_object(tmp_path: Path, dicom_series: Callable[..., Any], tags: dict[str, Any], kind: str) -> None:
     dicom_series(tmp_path / "in", "a", **tags)
-    assert dicom.read_header(first(tmp_path / "in"), {}).kind == kind
+    assert dicom.read_header(first(tmp_path / "in")).kind == kind
 
 
 def test_report_without_pixels_is_no_image(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_report_without_pixels_is_no_image(tmp_path: Path) -> None:
     ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, "1.2.3"
     ds.save_as(tmp_path / "sr", enforce_file_format=True)
-    assert dicom.read_header(tmp_path / "sr", {}).kind == "non_image"
+    assert dicom.read_header(tmp_path / "sr").kind == "non_image"
 
 
 @pytest.mark.parametrize(
@@ -82,18 +82,18 @@ def test_report_without_pixels_is_no_image(tmp_path: Path) -> None:
 )
 def test_contrast_agent(tmp_path: Path, dicom_series: Callable[..., Any], tags: dict[str, Any], agent: str) -> None:
     dicom_series(tmp_path / "in", "a", **tags)
-    assert dicom.read_header(first(tmp_path / "in"), {}).agent == agent
+    assert dicom.read_header(first(tmp_path / "in")).agent == agent
 
 
 @pytest.mark.parametrize("date", ["00000000", "19000101", "99999999", ""])
 def test_a_placeholder_date_is_no_date(tmp_path: Path, dicom_series: Callable[..., Any], date: str) -> None:
     dicom_series(tmp_path / "in", "a", StudyDate=date)
-    assert dicom.read_header(first(tmp_path / "in"), {}).date == ""
+    assert dicom.read_header(first(tmp_path / "in")).date == ""
 
 
 def test_uids_are_hashed(tmp_path: Path, dicom_series: Callable[..., Any]) -> None:
     dicom_series(tmp_path / "in", "a", SeriesInstanceUID="1.2.3")
-    found = dicom.read_header(first(tmp_path / "in"), {})
+    found = dicom.read_header(first(tmp_path / "in"))
     assert found.series == hashlib.sha256(b"1.2.3").hexdigest()[:16]
     assert "1.2.3" not in str(found.as_json())
 
@@ -103,7 +103,7 @@ def test_a_header_cut_short_never_raises(tmp_path: Path, dicom_series: Callable[
     dicom_series(tmp_path / "in", "a")
     path = first(tmp_path / "in")
     path.write_bytes(path.read_bytes()[:cut])
-    assert dicom.read_header(path, {}).kind in {"unreadable", "non_image"}
+    assert dicom.read_header(path).kind in {"unreadable", "non_image"}
 
 
 def test_random_changes_of_a_header_never_raise(tmp_path: Path, dicom_series: Callable[..., Any]) -> None:
@@ -116,7 +116,7 @@ def test_random_changes_of_a_header_never_raise(tmp_path: Path, dicom_series: Ca
         for place in rng.integers(132, len(content), size=8):
             content[place] = rng.integers(256)
         target.write_bytes(bytes(content))
-        assert dicom.read_header(target, {}).kind in {"image", "other_image", "non_image", "directory", "unreadable"}
+        assert dicom.read_header(target).kind in {"image", "other_image", "non_image", "directory", "unreadable"}
 
 
 def test_a_stack_has_its_slices_step_and_extent(tmp_path: Path, dicom_series: Callable[..., Any]) -> None:

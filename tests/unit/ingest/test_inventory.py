@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,18 @@ VISITS = [
 
 
 def index(
-    study: Any, scans: list[dict[str, str]] | None = None, **tables: Any
+    study: Any, scans: list[dict[str, str]] | None = None, baselines: Mapping[str, float] | None = None, **tables: Any
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    build_index(study, {"subjects": SUBJECTS, "visits": VISITS, "scans": scans or []} | tables)
+    build_index(study, {"subjects": SUBJECTS, "visits": VISITS, "scans": scans or []} | tables, baselines=baselines)
     work = study.results / "work"
     records = {p.stem: store.read_json(p) for p in sorted((work / "scans").glob("*.json"))}
     listed = [s["scan"] for s in store.read_json(work / "index.json")["scans"]]
     assert listed == sorted(records)
     return records, store.read_csv(work / "index.queries.csv")
+
+
+def refuse(*args: Any) -> None:
+    raise AssertionError("a file was read again")
 
 
 def codes(queries: list[dict[str, str]]) -> set[str]:
@@ -237,15 +241,62 @@ def test_two_sessions_on_one_visit_are_one_scan_and_a_query(study: Any, dicom_se
     assert "SC024" in codes(queries)
 
 
-def test_reference_is_the_earliest_visit_after_contrast_by_number(study: Any, nifti_file: Callable[..., Path]) -> None:
-    for visit, suffix in (("BL", "T1w"), ("WK06", "ce-gd_T1w"), ("WK12", "ce-gd_T1w")):
+def scan_files(study: Any, nifti_file: Callable[..., Path], **suffixes: str) -> None:
+    """Write one image of S-01 per visit; visits are named by letters and digits."""
+    for visit, suffix in suffixes.items():
         nifti_file(study.mri_folder / f"sub-S01/ses-{visit}/anat/sub-S01_ses-{visit}_{suffix}.nii.gz")
-    records, _ = index(study)
-    assert {n: r["reference"] for n, r in records.items()} == {
-        "sub-S01_ses-BL": "sub-S01_ses-WK06",
-        "sub-S01_ses-WK06": None,
-        "sub-S01_ses-WK12": "sub-S01_ses-WK06",
-    }
+
+
+def references(records: dict[str, Any]) -> dict[str, tuple[str | None, bool]]:
+    return {n.removeprefix("sub-S01_ses-"): (r["reference"], r["is_reference"]) for n, r in records.items()}
+
+
+SCREENED = [
+    {"subject_id": "S-01", "visit": v, "visit_num": n, "start_dtc": d, "status": "DONE"}
+    for v, n, d in (("SCR", "0", "2023-12-20"), ("BL", "1", "2024-01-02"), ("WK06", "2", "2024-02-14"))
+]
+
+
+def test_the_last_scan_before_the_first_dose_is_the_reference(study: Any, nifti_file: Callable[..., Path]) -> None:
+    scan_files(study, nifti_file, SCR="ce-gd_T1w", BL="ce-gd_T1w", WK06="ce-gd_T1w")
+    records, queries = index(study, visits=SCREENED, baselines={"S-01": 1.0})
+    # the screening scan is never compared with a later one
+    assert references(records) == {"SCR": (None, False), "BL": (None, True), "WK06": ("sub-S01_ses-BL", False)}
+    listed = {s["scan"]: s["is_reference"] for s in store.read_json(study.results / "work/index.json")["scans"]}
+    assert listed == {n: r["is_reference"] for n, r in records.items()}
+    assert "SC036" not in codes(queries)
+
+
+def test_a_t1_after_contrast_goes_before_a_later_one_without(study: Any, nifti_file: Callable[..., Path]) -> None:
+    scan_files(study, nifti_file, SCR="ce-gd_T1w", BL="T1w", WK06="ce-gd_T1w")
+    records, _ = index(study, visits=SCREENED, baselines={"S-01": 1.0})
+    scr = "sub-S01_ses-SCR"
+    assert references(records) == {"SCR": (None, True), "BL": (scr, False), "WK06": (scr, False)}
+
+
+def test_without_a_t1_after_contrast_any_t1_at_baseline_is_the_reference(
+    study: Any, nifti_file: Callable[..., Path]
+) -> None:
+    scan_files(study, nifti_file, SCR="T1w", BL="T1w", WK06="ce-gd_T1w")
+    records, _ = index(study, visits=SCREENED, baselines={"S-01": 1.0})
+    assert references(records) == {"SCR": (None, False), "BL": (None, True), "WK06": ("sub-S01_ses-BL", False)}
+
+
+def test_no_later_scan_stands_in_for_an_unusable_baseline(study: Any, nifti_file: Callable[..., Path]) -> None:
+    scan_files(study, nifti_file, BL="FLAIR", WK06="ce-gd_T1w", WK12="ce-gd_T1w")
+    records, queries = index(study, baselines={"S-01": 1.0})
+    assert references(records) == dict.fromkeys(("BL", "WK06", "WK12"), (None, False))
+    (asked,) = [q for q in queries if q["code"] == "SC036"]
+    assert (asked["subject_id"], asked["sets_aside"]) == ("S-01", "N")
+    assert "change cannot be judged" in asked["message"]
+
+
+def test_without_a_known_baseline_the_earliest_scan_by_number_is_the_reference(
+    study: Any, nifti_file: Callable[..., Path]
+) -> None:
+    scan_files(study, nifti_file, BL="T1w", WK06="ce-gd_T1w", WK12="ce-gd_T1w")
+    records, _ = index(study, baselines={"S-02": 1.0})
+    assert references(records) == {"BL": (None, False), "WK06": (None, True), "WK12": ("sub-S01_ses-WK06", False)}
 
 
 def test_subjects_whose_file_names_would_be_the_same_are_left_out(study: Any, nifti_file: Callable[..., Path]) -> None:
@@ -313,9 +364,6 @@ def test_a_second_run_opens_no_image_and_gives_the_same_bytes(
     before = everything(study)
     stamps = {p: p.stat().st_mtime_ns for p in study.results.rglob("*") if p.is_file()}
 
-    def refuse(*args: Any) -> None:
-        raise AssertionError("a file was read again")
-
     monkeypatch.setattr(headers, "_read", refuse)
     index(study)
     assert everything(study) == before
@@ -359,9 +407,12 @@ def test_a_damaged_cache_is_ignored(study: Any, dicom_series: Callable[..., Any]
         assert index(study)[0] == first
 
 
-def test_a_subject_added_later_is_found_by_patient_id(study: Any, dicom_series: Callable[..., Any]) -> None:
-    dicom_series(study.mri_folder / "disc", "a", PatientID="S-02")
+def test_a_subject_added_later_is_found_by_patient_id_without_opening_an_image(
+    study: Any, dicom_series: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dicom_series(study.mri_folder / "disc", "a", PatientID="s-02")
     assert index(study, subjects=SUBJECTS[:1])[0] == {}
+    monkeypatch.setattr(headers, "_read", refuse)
     assert set(index(study)[0]) == {"sub-S02_ses-BL"}
 
 

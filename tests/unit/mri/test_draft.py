@@ -11,12 +11,31 @@ from lmresp.mri.methods import number
 from lmresp.mri.scorecard import overall_from_items
 
 QUIET: dict[str, Any] = {
-    **{"no_enhancement": "", "no_change": "", "is_reference": False, "nodules": [], "new": 0, "lost": 0},
-    **{"lost_unseen": 0, "sum_products": 0.0, "reference_products": 0.0, "products_uncertainty": 0.0},
-    **{"reference_items": {}, "linear_mm3": 100.0, "linear_sure_mm3": 0.0, "linear_confidence": 0.0},
-    **{"crowded": False, "up_mm3": 0.0, "down_mm3": 0.0, "floor_mm3": 80.0, "hidden_up_mm3": 0.0},
-    **{"hidden_down_mm3": 0.0, "reference_linear_mm3": 100.0, "evans": 0.25, "ventricles_mm3": 20000.0},
-    **{"reference_ventricles_mm3": 20000.0, "quality": 0.85},
+    "no_enhancement": "",
+    "no_change": "",
+    "is_reference": False,
+    "nodules": [],
+    "new": 0,
+    "lost": 0,
+    "lost_unseen": 0,
+    "sum_products": 0.0,
+    "reference_products": 0.0,
+    "products_uncertainty": 0.0,
+    "reference_items": {},
+    "linear_mm3": 100.0,
+    "linear_sure_mm3": 0.0,
+    "linear_confidence": 0.0,
+    "crowded": False,
+    "up_mm3": 0.0,
+    "down_mm3": 0.0,
+    "floor_mm3": 80.0,
+    "hidden_up_mm3": 0.0,
+    "hidden_down_mm3": 0.0,
+    "reference_linear_mm3": 100.0,
+    "evans": 0.25,
+    "ventricles_mm3": 20000.0,
+    "reference_ventricles_mm3": 20000.0,
+    "quality": 0.85,
 }
 NODULE = (10.0, 9.0, True, 0.8)
 

@@ -1,4 +1,7 @@
-"""One head on which nothing was tuned: a rescan is not called change, and growth is never called stable."""
+"""One head on which nothing was tuned: a rescan is not called change, and growth is never called stable.
+
+That growth is called WORSE is not asserted: on this head the draft abstains (docs/methods.md, held-out table).
+"""
 
 from __future__ import annotations
 
@@ -67,4 +70,3 @@ def test_rescan_is_no_change_and_growth_is_never_stable() -> None:
     for item in ("NODULES", "LINEAR"):
         assert changes[0][item] in {"NO CHANGE", "NE"}
         assert changes[1][item] in {"WORSE", "NE"}
-    assert "WORSE" in changes[1].values()

@@ -20,8 +20,8 @@ VISITS = pd.DataFrame(
 )
 
 
-def item(name: str, presence: str, change: str | None, compartment: str = "BRAIN") -> dict[str, Any]:
-    return {"item": name, "compartment": compartment, "presence": presence, "change": change}
+def item(name: str, presence: str, change: str | None, compartment: str = "BRAIN", reason: str = "") -> dict[str, Any]:
+    return {"item": name, "compartment": compartment, "presence": presence, "change": change, "reason": reason}
 
 
 def draft(visit: int, *items: dict[str, Any], status: str = "measured", reason: str = "") -> dict[str, Any]:
@@ -103,6 +103,26 @@ def test_a_locked_read_stands_before_the_draft_and_both_are_reported() -> None:
     assert "read_differs_from_draft" in frame.loc["V1", "flags"]
 
 
+def test_a_draft_or_read_that_is_no_answer_does_not_differ() -> None:
+    frame, _ = grade([read("1", 1, "OVERALL", "SD")], draft(1, item("NODULES", "NE", "NE")))
+    assert frame.loc["V1", ["overall", "draft_overall"]].tolist() == ["SD", "NE"]
+    assert "read_differs_from_draft" not in frame.loc["V1", "flags"]
+    frame, _ = grade([read("1", 1, "OVERALL", "NE")], draft(1, item("NODULES", "PRESENT", "WORSE")))
+    assert "read_differs_from_draft" not in frame.loc["V1", "flags"]
+
+
+def test_a_draft_that_is_not_evaluable_says_which_items_and_why() -> None:
+    items = [item("NODULES", "ABSENT", "NO CHANGE"), item("LINEAR", "NE", "NE", reason="too noisy")]
+    spine = item("NODULES", "NE", "NE", "SPINE", "needs a reader")
+    frame, _ = grade([], draft(1, *items, spine))
+    assert frame.loc["V1", "reason"] == "draft: NE (LINEAR BRAIN: too noisy; NODULES SPINE: needs a reader)"
+
+
+def test_a_read_that_is_not_evaluable_says_why() -> None:
+    frame, _ = grade([read("1", 1, "OVERALL", "NE", reason_ne="motion")])
+    assert frame.loc["V1", "reason"] == "read: NE (OVERALL WHOLE: motion)"
+
+
 def test_an_unlocked_read_is_not_analysed_and_is_asked_for() -> None:
     frame, codes = grade([read("1", 1, "OVERALL", "SD", locked_dtc="")], draft(1, item("NODULES", "PRESENT", "WORSE")))
     assert frame.loc["V1", ["source", "overall"]].tolist() == ["draft", "PD"]
@@ -169,6 +189,35 @@ def test_a_compartment_seen_at_baseline_and_missing_now_is_not_evaluable() -> No
     )
     assert frame.loc["V1", "overall"] == "NE"
     assert "compartment_missing" in frame.loc["V1", "flags"]
+
+
+def test_drafts_of_the_brain_only_are_evaluable_and_say_so() -> None:
+    frame, _ = grade([], draft(0, item("LINEAR", "ABSENT", None)), draft(1, item("LINEAR", "ABSENT", "NO CHANGE")))
+    assert frame.loc["V1", ["overall", "status", "reason"]].tolist() == ["SD", "stable", "draft: SD"]
+    assert frame.loc["V1", "flags"].split(";") == ["draft", "spine_not_assessed"]
+
+
+def test_a_spine_series_that_no_one_read_is_not_assessed() -> None:
+    frame, _ = grade([], draft(1, item("LINEAR", "PRESENT", "WORSE"), item("LINEAR", "NE", "NE", "SPINE")))
+    assert "spine_not_assessed" in frame.loc["V1", "flags"].split(";")
+
+
+@pytest.mark.parametrize("compartment", ["SPINE", "WHOLE"])
+def test_a_spine_read_at_baseline_is_expected_of_later_drafts(compartment: str) -> None:
+    frame, _ = grade(
+        [read("1", 0, "LINEAR", "PRESENT", compartment=compartment)],
+        draft(0, item("LINEAR", "ABSENT", None)),
+        draft(1, item("LINEAR", "ABSENT", "NO CHANGE")),
+    )
+    assert frame.loc["V1", ["overall", "status"]].tolist() == ["NE", "not_evaluable"]
+    assert frame.loc["V1", "reason"] == "draft: NE (LINEAR SPINE: seen at baseline, not part of this draft)"
+
+
+def test_a_spine_that_the_baseline_read_could_not_judge_is_not_expected() -> None:
+    frame, _ = grade(
+        [read("1", 0, "LINEAR", "NE", compartment="SPINE")], draft(1, item("LINEAR", "ABSENT", "NO CHANGE"))
+    )
+    assert frame.loc["V1", "overall"] == "SD"
 
 
 def test_a_scan_that_could_not_be_measured_says_why() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from lmresp.criteria import load_charter
+from lmresp.criteria import charter_from_record, charter_record, load_charter
 from lmresp.neuro.examination import COLUMNS, grade_neuro
 
 DAYS = ["2024-01-01", "2024-02-12", "2024-03-25"]
@@ -82,6 +82,14 @@ def test_other_causes_excluded_is_no_cause() -> None:
         row(0, "overall", status="STABLE"), row(1, "overall", status="WORSENED", alternative_cause="EXCLUDED")
     )
     assert frame.loc["V1", "status"] == "worse"
+
+
+def test_the_charter_says_what_counts_as_no_cause() -> None:
+    record = charter_record(load_charter())
+    record["settings"]["no_other_cause"]["value"] = ["ruled out"]
+    rows = [row(0, "overall", status="STABLE"), row(1, "overall", status="WORSENED", alternative_cause="Ruled out")]
+    frame, _ = grade_neuro(pd.DataFrame(rows), SUBJECTS, VISITS, charter_from_record(record))
+    assert frame["status"].tolist()[1] == "worse"
 
 
 def test_an_explained_domain_is_dropped_and_the_rest_judged() -> None:

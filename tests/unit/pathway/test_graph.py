@@ -43,6 +43,9 @@ def test_nodes_come_before_those_they_lead_to() -> None:
         ('to: N3_tki, note: "no sign', 'to: N0_entry, note: "no sign', "circle"),
         ("- {when: {hydrocephalus: [present]}", "- {when: {hydrocephalus: [huge]}", "hydrocephalus is 'huge'"),
         ("evidence: [zhong2024]", "evidence: [zhong2025]", "zhong2025"),
+        ('tag: "V R"', 'tag: "V X"', "tag 'X'"),
+        ("      unread: a locked", "      unseen: a locked", "'unseen'"),
+        ("IID: possible", "IID: unlikely", "unlikely"),
         ("facts: [tki]", "facts: [tki, mood]", "unknown fact 'mood'"),
     ],
 )

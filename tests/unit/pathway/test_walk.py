@@ -47,6 +47,9 @@ def walk(
     facts: dict[str, str] | None = None,
     charter: Charter | None = None,
     days: list[str] = DAYS,
+    source: str = "read",
+    scans: str = "",
+    lm_type: str = "IC",
 ) -> dict[str, Any]:
     base = {
         "subject_id": "S1",
@@ -63,7 +66,7 @@ def walk(
             {**base, "status": ["stable", neuro], "symptomatic": symptomatic, "kps": kps, "alternative_cause": cause}
         ),
         "mri": pd.DataFrame(
-            {**base, "status": ["stable", imaging], "scans": "", "source": "read", "hydrocephalus": hydrocephalus}
+            {**base, "status": ["stable", imaging], "scans": scans, "source": source, "hydrocephalus": hydrocephalus}
         ),
     }
     charter = charter or load_charter()
@@ -71,7 +74,7 @@ def walk(
     sample = {"subject_id": "S1", "visit_num": "1", "collected_dtc": days[1]}
     other = {"subject_id": "S2", "kind": "BIOPSY", "start_dtc": "2020-01-01"}  # the table is there, not empty
     tables = {
-        "subjects": SUBJECTS,
+        "subjects": SUBJECTS.assign(lm_type=lm_type),
         "visits": VISITS.assign(start_dtc=days),
         "csf": pd.DataFrame([{**sample, "opening_pressure": pressure, "opening_pressure_unit": "CMH2O"}]),
         "treatments": treatments,
@@ -236,3 +239,28 @@ def test_a_visit_without_a_date_is_not_taken_for_untreated() -> None:
 def test_a_recorded_value_outside_the_list_is_not_used() -> None:
     facts = {"csf_flow": "wide open", "marrow": "adequate"}
     assert walk(PERSISTS, "stable", "stable", symptomatic=("Y", "Y"), facts=facts)["branch"] == "B_COLLECT"
+
+
+@pytest.mark.parametrize(
+    ("source", "scans", "wanted"),
+    [
+        ("", "", "contrast-enhanced MRI of brain and spine"),
+        ("draft", "s", "a locked radiologist's read of this scan"),  # measured, not evaluable as drafted
+        ("", "s", "a locked radiologist's read of this scan"),  # could not be measured
+        ("read", "s", "contrast-enhanced MRI of brain and spine that can be evaluated, or an adjudicated read"),
+    ],
+)
+def test_no_mri_and_an_mri_that_is_not_evaluable_ask_for_different_things(source: str, scans: str, wanted: str) -> None:
+    row = walk(("negative", "negative"), "stable", "not_evaluable", source=source, scans=scans)
+    assert (row["branch"], row["collect"]) == ("B_COLLECT", wanted)
+
+
+@pytest.mark.parametrize(("lm_type", "branch"), [("IIA", "B_CONTINUE"), ("IID", "B_COLLECT"), ("IA", "B_CONTINUE")])
+def test_the_class_of_lm_opens_the_pathway(lm_type: str, branch: str) -> None:
+    assert walk(("negative", "negative"), "stable", "stable", lm_type=lm_type)["branch"] == branch
+
+
+def test_how_the_evidence_was_read_is_said_in_words() -> None:
+    evidence = walk(("negative", "negative"), "worse", "stable", hydrocephalus="PRESENT")["evidence"]
+    assert "10.1371/journal.pone.0210074 [read in the paper]" in evidence
+    assert "[V]" not in evidence

@@ -7,7 +7,7 @@ import datetime
 import pandas as pd
 import pytest
 
-from lmresp.criteria import load_charter
+from lmresp.criteria import charter_from_record, charter_record, load_charter
 from lmresp.response.best import best_response
 
 ORIGIN = datetime.date(2023, 3, 1)
@@ -77,3 +77,19 @@ def test_one_subjects_response_never_confirms_anothers() -> None:
         ]
     )
     assert best_response(calls, people, load_charter())["confirmed_response"].tolist() == ["N", "N"]
+
+
+def test_the_charter_orders_the_calls() -> None:
+    people = pd.DataFrame([{"subject_id": "S1", "ref_start_dtc": "2023-03-01"}])
+    calls = pd.DataFrame(
+        [
+            {"subject_id": "S1", "visit": "V", "visit_num": str(n), "call": call, "provisional": "N", "date": date}
+            for n, (call, date) in enumerate([(S, "2023-05-01"), (R, "2023-05-01"), (N, "2023-06-01")])
+        ]
+    )
+    assert best_response(calls, people, load_charter())["best_response"].tolist() == [S]
+    record = charter_record(load_charter())
+    record["settings"]["worst_first"]["value"] = [R, S, "SUSPECTED_PROGRESSION", P, N]
+    assert best_response(calls, people, charter_from_record(record))["best_response"].tolist() == [R]
+    record["settings"]["best_first"]["value"] = [N, P, "SUSPECTED_PROGRESSION", S, R]
+    assert best_response(calls, people, charter_from_record(record))["best_response"].tolist() == [N]

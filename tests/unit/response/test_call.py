@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pandas as pd
@@ -100,6 +101,34 @@ def test_dates() -> None:
     assert call_visits(*frames, signed())["date"].tolist() == ["2024-02-10"]  # established by imaging alone
     frames[2].loc[1, "status"] = "stable"
     assert call_visits(*frames, signed())["date"].tolist() == ["2024-02-20"]  # the latest strand that it needs
+
+
+@pytest.mark.parametrize(("days", "flagged"), [(28, False), (29, True)])
+def test_strands_more_than_four_weeks_apart_are_flagged(days: int, flagged: bool) -> None:
+    frames = strands(["negative"] * 2, ["stable"] * 2, ["stable"] * 2)
+    moved = datetime.date.fromisoformat(DAYS[1]) + datetime.timedelta(days=days)
+    frames[0].loc[1, "date"] = moved.isoformat()
+    flags = call_visits(*frames, signed())["flags"].tolist()[0].split(";")
+    assert ("strands_far_apart" in flags) == flagged
+
+
+def test_a_scan_that_is_not_evaluable_is_not_said_to_be_missing() -> None:
+    frames = strands(["negative"] * 2, ["stable"] * 2, ["stable", "not_evaluable"], source="draft")
+    frames[2]["scans"], frames[2]["reason"] = "s", "draft: NE (LINEAR BRAIN: too noisy)"
+    row = call_visits(*frames, signed()).iloc[0]
+    assert row["missing"] == "imaging: draft: NE (LINEAR BRAIN: too noisy)"
+    assert row["note"].startswith("Rule's own note: ")
+    assert row["note"].endswith("At this visit the MRI was done; it is not evaluable.")
+    frames[2]["scans"], frames[2]["source"] = "", ""
+    assert "was done" not in call_visits(*frames, signed())["note"].tolist()[0]
+
+
+def test_a_draft_of_the_brain_only_is_named() -> None:
+    frames = strands(["negative"] * 2, ["stable"] * 2, ["stable"] * 2, source="draft")
+    frames[2]["flags"] = ["baseline", "draft;spine_not_assessed"]
+    row = call_visits(*frames, signed()).iloc[0]
+    assert row["provisional_reason"].endswith("imaging is an automated draft of the brain only")
+    assert "spine_not_assessed" in row["flags"].split(";")
 
 
 def test_set_aside_subjects_get_no_call() -> None:

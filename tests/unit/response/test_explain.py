@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lmresp import RESEARCH_USE
+from lmresp.errors import StudyError
 from lmresp.response.explain import explain
 
 STRAND = {
@@ -84,7 +87,10 @@ def test_one_visit_only() -> None:
 
 
 def test_an_unknown_visit_says_so() -> None:
-    assert "There is no visit 'V9'" in explain("S1", "V9", TABLES)
+    with pytest.raises(StudyError, match=r"no visit 'V9' of subject S1\.? Allowed: V1, V0\."):
+        explain("S1", "V9", TABLES)
+    with pytest.raises(StudyError, match="no visit 'V1' of subject S2"):
+        explain("S2", "V1", TABLES)
 
 
 def test_other_subjects_stay_out() -> None:
