@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-BASE = {"terms", "errors", "queries", "store", ""}
+BASE = {"terms", "errors", "queries", "store", "plain_yaml", ""}
 CORE = {"criteria", "csf", "neuro", "response", "pathway"}
 ALLOWED = {
     "terms": set(),
     "errors": set(),
+    "plain_yaml": {"errors"},
     "store": set(),
     "queries": set(),
     "criteria": BASE,

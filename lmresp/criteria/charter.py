@@ -17,6 +17,7 @@ from lmresp.criteria.load import load_scheme, path
 from lmresp.criteria.reading import read_yaml, schema
 from lmresp.criteria.table import Scheme
 from lmresp.errors import CriteriaError
+from lmresp.plain_yaml import read_plain_yaml
 from lmresp.terms import Call, Certainty, Csf, Imaging, Neuro
 
 DEFAULT = "charters/modified_rano_lm.yaml"
@@ -139,11 +140,9 @@ def load_charter(study_charter: Path | None = None) -> Charter:
 
 
 def _read_study_charter(file: Path) -> dict[str, Any]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CriteriaError("the charter cannot be read as UTF-8 text", where=file.name) from error
-    rough = read_yaml(text, file.name, {"type": "object"})
+    rough = read_plain_yaml(file)
+    if not isinstance(rough, dict):
+        raise CriteriaError("must be a mapping of keys to values", where=file.name, allowed="name, version, settings")
     if isinstance(rough.get("settings"), dict):
         rough["settings"] = {
             name: given if isinstance(given, dict) else {"value": given} for name, given in rough["settings"].items()

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.exceptions import best_match
 
-from lmresp.errors import CriteriaError
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key that stands twice is an error: the second would silently replace the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable) or key in seen:
-                mark = key_node.start_mark
-                raise yaml.MarkedYAMLError(problem=f"the key {key!r} cannot stand here twice", problem_mark=mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+from lmresp.errors import CriteriaError, StudyError
+from lmresp.plain_yaml import plain_yaml
 
 
 def read_yaml(text: str, where: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -51,17 +37,22 @@ def read_yaml(text: str, where: str, schema: dict[str, Any]) -> dict[str, Any]:
         If the text is not YAML, repeats a key or breaks the schema; the first fault is named with its place.
     """
     try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}, line {mark.line + 1}" if mark else where
-        raise CriteriaError(f"is not valid YAML: {getattr(error, 'problem', error)}", where=place) from error
+        content = plain_yaml(text, where)
+    except StudyError as error:
+        raise CriteriaError(error.what, where=error.where, allowed=error.allowed) from None
     faults = sorted(Draft202012Validator(schema).iter_errors(content), key=lambda fault: fault.json_path)
     if faults:
-        raise CriteriaError(faults[0].message, where=f"{where} ({faults[0].json_path})")
+        raise CriteriaError(_worded(faults[0])[:300], where=f"{where} ({faults[0].json_path})")
     if not isinstance(content, dict):
         raise CriteriaError("must be a mapping of keys to values", where=where)
     return content
+
+
+def _worded(fault: ValidationError) -> str:
+    """Word a fault of the schema; of several alternatives the one that came closest is what helps."""
+    closest = best_match([fault])
+    message: str = (closest or fault).message
+    return message
 
 
 @cache

@@ -16,9 +16,10 @@ from typing import Any
 import yaml
 
 from lmresp.ingest import dates
+from lmresp.ingest.row_check import Row
 from lmresp.ingest.spec import TABLES, table_spec
 from lmresp.ingest.study import Study
-from lmresp.ingest.tables import Row, collect_queries, set_aside_subjects, with_visit_labels, write_queries
+from lmresp.ingest.tables import collect_queries, set_aside_subjects, with_visit_labels, write_queries
 from lmresp.queries import Query, make
 from lmresp.store import read_csv, read_json
 

@@ -34,7 +34,7 @@ _KINDS = (
 )
 NOT_LISTED = "[withheld: not in the list]"
 """What stands for a coded cell that is not shown."""
-_ALIKE = 0.6  # least ratio of difflib at which a text counts as a misspelt code
+_ALIKE = 0.75  # least ratio at which a text counts as a misspelt code; at 0.6 "Jane Doe" passes for "NOT DONE"
 _WITHHELD = re.compile(r"\[withheld: ([a-z -]+)\]")
 _HEADERS = re.compile(
     r"(?:(?:first|last|family|given|middle|full|patient|subject|maiden)[ _-]?)?(?:name|surname|initials)"
@@ -83,7 +83,7 @@ def coded_cell(text: str, codes: Sequence[str]) -> str:
     """Return what may be shown of a coded cell.
 
     A person's name may stand in the wrong column. A text is shown when it is a code, resembles one (ratio of
-    :class:`difflib.SequenceMatcher` of at least 0.6, any case) or has no letters; any other becomes
+    :class:`difflib.SequenceMatcher` of at least 0.75, any case) or has no letters; any other becomes
     :data:`NOT_LISTED`.
     """
     if same_code(text, codes) is not None or not any(sign.isalpha() for sign in text):

@@ -71,8 +71,8 @@ def series(entry: Mapping[str, Any], stack: Stack, one: Class, whose: tuple[str,
 def scan(record: Mapping[str, Any], visit: assign.Visit, data_cut: str) -> list[Query]:
     """Problems of one scan as a whole."""
     entries = record["series"]
-    where = {"subject_id": record["subject_id"], "visit": record["visit"]}
-    whole = {**where, "file": _folder(entries)}
+    where: dict[str, Any] = {"subject_id": record["subject_id"], "visit": record["visit"]}
+    whole: dict[str, Any] = {**where, "file": _folder(entries)}
     roles = choose_roles(entries)
     out: list[Query] = []
     spine = [s for s in entries if s["body_part"] in SPINE]
@@ -87,7 +87,7 @@ def scan(record: Mapping[str, Any], visit: assign.Visit, data_cut: str) -> list[
         able = candidates(entries, [sequence])
         if len(able) > 1:
             listed = ", ".join(s["series"] for s in able)
-            chosen = {"role": role, "chosen": roles[role].series, "reason": roles[role].reason}
+            chosen: dict[str, Any] = {"role": role, "chosen": roles[role].series, "reason": roles[role].reason}
             file = next(s["files"][0] for s in able if s["series"] == roles[role].series)
             out.append(make("SC017", **where, file=file, value=listed, **chosen))
     measured = {role.series for name, role in roles.items() if name in ("post", "pre")}
@@ -96,7 +96,7 @@ def scan(record: Mapping[str, Any], visit: assign.Visit, data_cut: str) -> list[
 
 def _folder(entries: Sequence[Mapping[str, Any]]) -> str:
     """Folder that holds all files of a scan."""
-    return posixpath.commonpath([posixpath.dirname(file) for one in entries for file in one["files"]])
+    return str(posixpath.commonpath([posixpath.dirname(file) for one in entries for file in one["files"]]))
 
 
 def _thick_slices(entries: Sequence[Mapping[str, Any]], chosen: set[str], where: Mapping[str, Any]) -> list[Query]:

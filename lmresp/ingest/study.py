@@ -6,20 +6,17 @@ import dataclasses
 import datetime
 import json
 import os
-from collections.abc import Hashable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 
 from lmresp.errors import StudyError
+from lmresp.plain_yaml import read_plain_yaml
 
 STUDY_FILE = "study.yaml"
 DEFAULT_CHARTER = "charter.yaml"
-MAX_BYTES = 1_000_000
-MAX_DEPTH = 20  # deeper nesting makes the YAML scanner quadratic in time
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,76 +57,6 @@ class Study:
     def results(self) -> Path:
         """Folder of everything lmresp writes."""
         return self.folder / "derivatives" / "lmresp"
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without repeated keys; a second spelling of a key would silently win otherwise."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = {str(key) for key in keys if keys.count(key) > 1}
-        if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"key given twice: {', '.join(sorted(twice))}")
-        return super().construct_mapping(node, deep=deep)
-
-
-def read_plain_yaml(path: str | os.PathLike[str]) -> Any:
-    """Read a YAML file from a person: plain values only, at most 1 MB.
-
-    Anchors and aliases (which can unfold to any size), tags (which can name Python objects), repeated keys and
-    several documents are refused.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-
-    Returns
-    -------
-    object
-        Mappings, lists, text, numbers, booleans, dates and None.
-
-    Raises
-    ------
-    StudyError
-        If the file cannot be read or is not plain YAML; one line that names the file.
-    """
-    path = Path(path)
-    where = path.name
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise StudyError("the file is too large", where=where, allowed="at most 1 MB")
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise StudyError(f"the file cannot be read ({error.strerror})", where=where) from None
-    except UnicodeDecodeError:
-        raise StudyError("the file is not UTF-8 text", where=where, allowed="UTF-8") from None
-    try:
-        _refuse_unplain(text, where)
-        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506  # a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line_text = f" line {mark.line + 1}" if mark else ""
-        problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise StudyError(f"not valid YAML: {problem[:200]}", where=f"{where}{line_text}") from None
-    except (RecursionError, ValueError) as error:
-        problem = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())[:200]
-        raise StudyError(f"not valid YAML: {problem}", where=where) from None
-
-
-def _refuse_unplain(text: str, where: str) -> None:
-    """Refuse what can unfold, name code or nest without end, before anything is built."""
-    depth = 0
-    for token in yaml.scan(text, Loader=_PlainLoader):
-        line = f"{where} line {token.start_mark.line + 1}"
-        if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
-            raise StudyError("anchors, aliases and tags are not accepted", where=line, allowed="plain values")
-        # The classes of tokens come in pairs of ...StartToken and ...EndToken.
-        name = type(token).__name__
-        depth += name.endswith("StartToken") and not name.startswith(("Stream", "Document"))
-        depth -= name.endswith("EndToken") and not name.startswith(("Stream", "Document"))
-        if depth > MAX_DEPTH:
-            raise StudyError("not valid YAML: nested too deeply", where=line, allowed=f"at most {MAX_DEPTH} levels")
 
 
 def study_schema() -> dict[str, Any]:

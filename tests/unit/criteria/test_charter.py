@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lmresp.criteria import charter_from_record, charter_record, load_charter
-from lmresp.errors import CriteriaError
+from lmresp.errors import LmrespError
 
 
 def write(folder: Path, text: str) -> Path:
@@ -61,18 +61,26 @@ def test_a_record_survives_json(tmp_path: Path) -> None:
         ("name: x\n", "version"),
         ("name: x\nversion: '1'\nsettings: {scheme: nano_2017_overall}\n", "does not take csf, neuro and imaging"),
         ("name: x\nversion: '1'\nsettings: {scheme: eano_esmo_followup}\n", "is off"),
-        ("- a list\n", "object"),
+        ("- a list\n", "mapping"),
         ("name: [\n", "YAML"),
         ("name: x\nname: y\nversion: '1'\n", "twice"),
     ],
 )
 def test_a_faulty_charter_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(CriteriaError, match=message):
+    with pytest.raises(LmrespError, match=message):
         load_charter(write(tmp_path, text))
 
 
 def test_a_charter_that_is_not_text(tmp_path: Path) -> None:
     file = tmp_path / "charter.yaml"
     file.write_bytes(b"\xff\xfe\x00name")
-    with pytest.raises(CriteriaError, match="UTF-8"):
+    with pytest.raises(LmrespError, match="UTF-8"):
         load_charter(file)
+
+
+def test_a_charter_that_unfolds_is_refused_at_once(tmp_path: Path) -> None:
+    bomb = ["settings:", "  a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    bomb += [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    (tmp_path / "charter.yaml").write_text("\n".join(bomb))
+    with pytest.raises(LmrespError, match="anchors"):
+        load_charter(tmp_path / "charter.yaml")

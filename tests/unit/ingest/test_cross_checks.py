@@ -187,9 +187,11 @@ def test_a_sample_not_done_is_no_baseline():
 
 def test_visits_out_of_order():
     visits = [
-        row("visits", 2, visit_num="10", start_dtc="2024-05-01"),
-        row("visits", 3, visit_num="9", start_dtc="2024-05-02"),
+        row("visits", 2, visit_num="10", visit="WK12", start_dtc="2024-05-01"),
+        row("visits", 3, visit_num="9", visit="WK06", start_dtc="2024-05-02"),
         row("visits", 4, visit_num="11", start_dtc=""),
     ]
     (query,) = ask("IN019", visits=visits)
     assert (query.row, query.value, query.allowed) == ("2", "2024-05-01", "2024-05-02 or later")
+    assert query.visit == "WK12"
+    assert "visit WK12 starts on 2024-05-01, before visit WK06 (2024-05-02)" in query.message

@@ -310,6 +310,18 @@ def test_subjects_whose_file_names_would_be_the_same_are_left_out(study: Any, ni
     assert {q["subject_id"] for q in queries if q["code"] == "SC007"} == {"S-01", "s.01"}
 
 
+def test_queries_name_the_series_concerned_or_the_folder_of_the_scan(
+    study: Any, dicom_series: Callable[..., Any]
+) -> None:
+    dicom_series(study.mri_folder / "S-01/bl/1", "a", study="one", SeriesDescription="t2 flair")
+    dicom_series(study.mri_folder / "S-01/bl/2", "b", study="one", ContrastBolusAgent="gadobutrol")
+    _, queries = index(study)
+    places = {q["code"]: q["file"].rsplit("/im", 1)[0] for q in queries}
+    assert places["SC013"] == "mri/S-01/bl"
+    assert places["SC015"] == "mri/S-01/bl/2"
+    assert next(q["severity"] for q in queries if q["code"] == "SC015") == "info"
+
+
 def test_a_date_after_the_data_cut_is_an_error(study: Any, nifti_file: Callable[..., Path]) -> None:
     nifti_file(study.mri_folder / "x.nii.gz")
     row = {"path": "x.nii.gz", "subject_id": "S-01", "visit": "BL", "sequence": "T1_POST", "scan_dtc": "2031-01-01"}

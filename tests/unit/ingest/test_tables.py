@@ -5,7 +5,15 @@ import pytest
 from lmresp.ingest import spec
 from lmresp.ingest.spreadsheet import read_csv_file, write_raw_tables
 from lmresp.ingest.study import Study
-from lmresp.ingest.tables import check_table, collect_queries, ingest_table, set_aside_subjects, write_queries
+from lmresp.ingest.tables import (
+    check_table,
+    collect_queries,
+    ingest_table,
+    set_aside_subjects,
+    with_visit_labels,
+    write_queries,
+)
+from lmresp.queries import make
 from lmresp.store import read_csv
 
 CSF = {
@@ -65,6 +73,8 @@ def test_a_good_row_passes_and_is_spelt_in_one_way():
     assert tuple(row) == spec.table_spec("csf").output_columns
 
 
+WITHHELD = "[withheld: not in the list]"
+FAR_OFF = {("csf", "iCR"), ("csf", "NA"), ("mri_reads", "PD"), ("subjects", "TRUE")}  # no code is like these
 CASES = [
     ("IN003", "csf", {"result": "iCR"}, "result", "POSITIVE, SUSPICIOUS, ATYPICAL, NEGATIVE"),
     ("IN003", "csf", {"result": "NA"}, "result", "POSITIVE, SUSPICIOUS"),
@@ -107,7 +117,8 @@ def test_an_error_names_its_place_and_leaves_the_row_out(code, table, cells, col
     assert query.sets_aside == "Y"
     assert allowed in query.allowed
     given = cells.get(column, "")
-    assert query.value == given[:200]
+    assert query.value == (WITHHELD if code == "IN003" and (table, given) in FAR_OFF else given[:200])
+    assert "table.csv row 7" in query.message
     assert allowed.split(",")[0] in query.action + query.allowed
     assert [one["subject_id"] for one in rows] == ["S-2"]
     assert list(set_aside_subjects(queries)) == [cells.get("subject_id", "S-1")]
@@ -140,7 +151,8 @@ def test_unknown_columns_are_said_and_columns_of_identity_refused():
     assert len(rows) == 1
     assert only(queries, "IN022").value == "remark"
     assert only(queries, "IN022").severity == "info"
-    assert only(queries, "IN015").column == "birth_date"
+    refused = only(queries, "IN015")
+    assert refused.message == "table.csv, column birth_date: a column that identifies people is not taken over."
 
 
 def test_identity_in_free_text_is_withheld_and_the_row_goes_on():
@@ -221,10 +233,57 @@ def test_an_unlocked_read_is_left_out():
     assert only(queries, "IN011").sets_aside == "N"
 
 
+def test_an_unlocked_session_is_one_query_over_all_its_compartments():
+    whole = [at(READ, n, read_id=f"R{n}", locked_dtc="", compartment=c) for n, c in ((2, "BRAIN"), (3, "SPINE"))]
+    other = at(READ, 4, read_id="R4", locked_dtc="", reader_id="RADIOLOGIST 2")
+    rows, queries = check("mri_reads", *whole, other)
+    assert rows == []
+    assert [(q.code, q.row, q.value) for q in queries] == [("IN011", "2", "R2..R3"), ("IN011", "4", "R4")]
+
+
+@pytest.mark.parametrize(("result", "shown"), [("Jane Doe", WITHHELD), ("POSTIVE", "POSTIVE"), ("7", "7")])
+def test_a_name_in_a_coded_cell_reaches_no_output(tmp_path, result, shown):
+    study = Study(folder=tmp_path, study_id="LM-1", data_cut="2024-06-30")
+    study.tables_folder.mkdir()
+    (study.tables_folder / "csf.csv").write_text(",".join(CSF) + "\n" + ",".join((CSF | {"result": result}).values()))
+    reads = [READ | {"value": result}, READ | {"read_id": "R2", "item": result, "value": result}]
+    lines = [",".join(READ), *(",".join(read.values()) for read in reads)]
+    (study.tables_folder / "mri_reads.csv").write_text("\n".join(lines))
+    write_raw_tables(study)
+    work = study.results / "work"
+    for table in ("csf", "mri_reads"):
+        out = work / "tables" / f"{table}.csv"
+        ingest_table(work / "raw" / f"{table}.csv", table, out, out.with_suffix(".queries.csv"))
+    (query,) = collect_queries([work / "tables" / "csf.queries.csv"])
+    assert (query.code, query.value, query.sets_aside) == ("IN003", shown, "Y")
+    assert read_csv(work / "raw" / "csf.csv")[0]["result"] == shown
+    content = "".join(path.read_text() for path in study.results.rglob("*.csv"))
+    assert "Jane" not in content
+
+
+def test_identity_in_a_coded_cell_is_one_query():
+    rows, queries = check("csf", at(CSF, result="Mrs Smith"), at(CSF, 3, subject_id="S-2"))
+    assert [row["subject_id"] for row in rows] == ["S-2"]
+    (query,) = queries
+    assert (query.code, query.value, query.sets_aside) == ("IN015", "[withheld: name]", "Y")
+    assert query.message == "table.csv row 2, column result: text like a name is not taken over."
+
+
+def test_visits_are_named_by_label_where_it_is_known():
+    visits = [
+        {"subject_id": "S-1", "visit_num": "2", "visit": "WK06"},
+        {"subject_id": "S-1", "visit_num": "10", "visit": "3"},
+        {"subject_id": "S-2", "visit_num": "2", "visit": "WK08"},
+    ]
+    given = [("S-1", "2.0"), ("S-1", "WK06"), ("S-1", "3"), ("S-1", "10"), ("S-2", "2"), ("S-2", "9"), ("S-3", "2")]
+    found = with_visit_labels([make("IN032", subject_id=s, visit=v) for s, v in given], visits)
+    assert [q.visit for q in found] == ["WK06", "WK06", "3", "3", "WK08", "9", "2"]
+
+
 def test_formulas_are_neutral_in_tables_and_queries(tmp_path):
-    rows, queries = check("csf", at(CSF, 2, result="=cmd|' /C calc'!A0"), at(CSF, 3, lab="=HYPERLINK(1)"))
+    rows, queries = check("csf", at(CSF, 2, result="=POSITIVE"), at(CSF, 3, lab="=HYPERLINK(1)"))
     assert rows[0]["lab"] == "'=HYPERLINK(1)"
-    assert only(queries, "IN003").value.startswith("'=")
+    assert only(queries, "IN003").value == "'=POSITIVE"
 
 
 def test_a_table_that_is_not_there_is_no_problem():
