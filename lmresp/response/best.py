@@ -34,7 +34,7 @@ def best_response(
     calls : pandas.DataFrame
         As :func:`lmresp.response.call.call_visits` returns them.
     subjects : pandas.DataFrame
-        Checked table of text; everyone in it gets a row.
+        Checked table of text; everyone in it gets a row, and so does a subject whose own row was left out.
     charter : Charter
         ``best_first``, ``worst_first``, ``confirm_days``, ``sd_min_days``, ``max_ne``.
     set_aside : mapping of str to str, optional
@@ -57,6 +57,8 @@ def best_response(
     """
     aside = set_aside or {}
     people = text_frame(subjects, ["subject_id", "rand_dtc", "ref_start_dtc"]).drop_duplicates("subject_id")
+    lost = [{"subject_id": subject} for subject in aside if subject not in set(people["subject_id"])]
+    people = pd.concat([people, pd.DataFrame(lost, columns=people.columns).fillna("")])  # nobody disappears
     people = people[people["subject_id"] != ""].sort_values("subject_id", kind="stable").reset_index(drop=True)
     people["origin"] = days(people["rand_dtc"]).fillna(days(people["ref_start_dtc"]))
     used = _used(calls, people, charter.texts("worst_first"))

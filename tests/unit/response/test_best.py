@@ -93,3 +93,11 @@ def test_the_charter_orders_the_calls() -> None:
     assert best_response(calls, people, charter_from_record(record))["best_response"].tolist() == [R]
     record["settings"]["best_first"]["value"] = [N, P, "SUSPECTED_PROGRESSION", S, R]
     assert best_response(calls, people, charter_from_record(record))["best_response"].tolist() == [N]
+
+
+def test_a_subject_whose_own_row_was_left_out_still_has_a_row() -> None:
+    empty = pd.DataFrame(columns=["subject_id", "visit", "visit_num", "call", "provisional", "date"])
+    rows = best_response(empty, SUBJECTS, load_charter(), {"S0": "ref_start_dtc is not a date"}).set_index("subject_id")
+    assert list(rows.index) == ["S0", "S1"]
+    assert rows.loc["S0", "reason"] == "set aside: ref_start_dtc is not a date"
+    assert rows.loc["S1", "best_response"] == "MISSING"
