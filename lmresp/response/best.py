@@ -58,7 +58,8 @@ def best_response(
     aside = set_aside or {}
     people = text_frame(subjects, ["subject_id", "rand_dtc", "ref_start_dtc"]).drop_duplicates("subject_id")
     lost = [{"subject_id": subject} for subject in aside if subject not in set(people["subject_id"])]
-    people = pd.concat([people, pd.DataFrame(lost, columns=people.columns).fillna("")])  # nobody disappears
+    if lost:  # nobody disappears
+        people = pd.concat([people, text_frame(pd.DataFrame(lost), list(people.columns))])
     people = people[people["subject_id"] != ""].sort_values("subject_id", kind="stable").reset_index(drop=True)
     people["origin"] = days(people["rand_dtc"]).fillna(days(people["ref_start_dtc"]))
     used = _used(calls, people, charter.texts("worst_first"))
