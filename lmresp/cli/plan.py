@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from lmresp import queries, store
@@ -81,11 +82,25 @@ def plan_study(folder: Path) -> Plan:
     store.write_json(work / "charter.json", charter_record(charter), only_if_changed=True)
     present, problems = write_raw_tables(study)
     store.write_csv(work / "raw.queries.csv", queries.numbered(problems), queries.COLUMNS, only_if_changed=True)
-    build_index(study, {table: store.read_csv(work / "raw" / f"{table}.csv") for table in present})
+    raw = {table: store.read_csv(work / "raw" / f"{table}.csv") for table in present}
+    build_index(study, raw, baselines=_baselines(raw))
     plan = read_plan(folder)
     for result in plan.results.values():
         _drop_if_damaged(study.results / result)
     return plan
+
+
+def _baselines(raw: Mapping[str, list[dict[str, str]]]) -> dict[str, float]:
+    """Baseline visit number of each subject, by the same rule as the strands."""
+    import pandas as pd
+
+    from lmresp.criteria.timeline import BASELINE, visit_grid
+    from lmresp.ingest.tables import check_table
+
+    checked = {name: pd.DataFrame(check_table(name, raw.get(name, []))[0]) for name in ("subjects", "visits")}
+    grid = visit_grid(checked["subjects"], checked["visits"])
+    grid = grid[grid["position"] == BASELINE]
+    return dict(zip(grid["subject_id"], grid["number"], strict=True))
 
 
 def _drop_if_damaged(result: Path) -> None:

@@ -147,7 +147,9 @@ def _find_branches(o: argparse.Namespace) -> None:
 
 
 def _collect_queries(o: argparse.Namespace) -> None:
-    _write_queries(o.out, _read_queries(o.files))
+    from lmresp.ingest.tables import with_visit_labels
+
+    _write_queries(o.out, with_visit_labels(_read_queries(o.files), store.read_csv(o.visits)))
 
 
 def _write_provenance(o: argparse.Namespace) -> None:
@@ -178,7 +180,7 @@ _STEPS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[str, ...]]] 
     ),
     "call-visits": (_call_visits, ("csf", "neuro", "mri", "charter", "subjects", "queries_in", "calls", "best")),
     "find-branches": (_find_branches, ("calls", "csf", "neuro", "mri", "charter", "tables", "pathway")),
-    "collect-queries": (_collect_queries, ("out", "files")),
+    "collect-queries": (_collect_queries, ("out", "visits", "files")),
     "write-provenance": (_write_provenance, ("study", "index", "charter", "raw", "out", "dataset")),
     "write-report": (_write_report, ("results", "out")),
 }

@@ -95,9 +95,12 @@ def measure_scan(study_folder: Path, record: Mapping[str, Any], results: Path) -
         result["reason"] = str(error)
         found.append(_query("SC041", record, value=str(error)))
     else:
-        if record["reference"] is not None and reference is None:
-            measured = _without_reference(measured)
-        before = None if record["reference"] is None else _spine_before(results, str(record["reference"]))
+        if reference is None and not record["is_reference"]:
+            why = (
+                "the reference scan was not measured" if record["reference"] else "no scan at baseline to compare with"
+            )
+            measured = _without_reference(measured, why)
+        before = None if record["is_reference"] else _spine_before(results, record["reference"])
         result |= _tables(measured, record, before)
         result["files"] = _write_images(folder, scan, measured)
         found += [_query(code, record, **fields) for code, fields in measured.queries]
@@ -177,9 +180,8 @@ def _query(code: str, record: Mapping[str, Any], **fields: str) -> queries.Query
     return queries.make(code, **given)
 
 
-def _without_reference(measured: ScanMeasurement) -> ScanMeasurement:
-    """Mark every change as not evaluable: the reference scan was not measured."""
-    why = "the reference scan was not measured"
+def _without_reference(measured: ScanMeasurement, why: str) -> ScanMeasurement:
+    """Mark every change as not evaluable."""
     for item in measured.items:
         item["change"] = "NE"
         item["reason"] = f"{item['reason']}; {why}"
@@ -190,8 +192,10 @@ def _has_spine(series: Sequence[Mapping[str, Any]]) -> bool:
     return any(one["body_part"] in _SPINE and one.get("use", True) for one in series)
 
 
-def _spine_before(results: Path, scan: str) -> bool:
+def _spine_before(results: Path, scan: str | None) -> bool:
     """Whether the reference scan has a spine series; it may have one without having been measured."""
+    if scan is None:
+        return False
     path = scan_folder(results, scan) / f"{scan}_scan.json"
     return path.is_file() and _has_spine(store.read_json(path)["series"])
 
@@ -201,7 +205,7 @@ def _tables(measured: ScanMeasurement, record: Mapping[str, Any], spine_before: 
 
     spine, coverage = draft.spine_items(now=_has_spine(record["series"]), before=spine_before)
     items = [*measured.items, *spine]
-    rule = overall_from_items(items) if record["reference"] is not None else None
+    rule = None if record["is_reference"] else overall_from_items(items)
     return {
         "status": "measured",
         "contrast": measured.contrast,

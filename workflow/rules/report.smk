@@ -3,7 +3,8 @@
 
 rule collect_queries:
     input:
-        PLAN.query_files,
+        queries=PLAN.query_files,
+        visits="work/tables/visits.csv",
     output:
         queries=report(
             "queries.csv", caption="../report/queries.rst", category="Tables"
@@ -15,7 +16,7 @@ rule collect_queries:
     message:
         "Collecting the queries"
     shell:
-        "lmresp step collect-queries --out {output.queries} {input} > {log} 2>&1"
+        "lmresp step collect-queries --out {output.queries} --visits {input.visits} {input.queries} > {log} 2>&1"
 
 
 rule write_provenance:

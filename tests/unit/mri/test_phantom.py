@@ -58,7 +58,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measure:
             )  # fmt: skip
         record = {
             "scan": f"sub-01_ses-{name}", "subject_id": "S-01", "visit": name, "visit_num": "1",
-            "scan_date": "2024-01-01", "reference": reference and f"sub-01_ses-{reference}", "series": series,
+            "scan_date": "2024-01-01", "reference": reference and f"sub-01_ses-{reference}", "is_reference": reference is None, "series": series,
         }  # fmt: skip
         done[name] = (measure_scan(study, record, study / "results"), scan.truth)
         return done[name]
@@ -179,7 +179,7 @@ def test_unreadable_scan_is_not_measured_and_says_so(tmp_path: Path) -> None:
     }  # fmt: skip
     record = {
         "scan": "sub-01_ses-bl", "subject_id": "S-01", "visit": "BL", "visit_num": "1", "scan_date": "2024-01-01",
-        "reference": None, "series": [series],
+        "reference": None, "is_reference": True, "series": [series],
     }  # fmt: skip
     result = measure_scan(tmp_path, record, tmp_path / "results")
     assert result["status"] == "not_measured"
