@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lmresp import terms
+from lmresp.ingest import dates, identifiers
 from lmresp.ingest.header import limit, valid_date
+from lmresp.ingest.spec import FLAG
 from lmresp.queries import Query, make
 
 SCANS_COLUMNS = ("subject_id", "visit", "scan_dtc", "sequence", "body_part", "use")
@@ -33,9 +35,13 @@ class Visit:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Override:
-    """Cells of ``scans.csv`` that hold for one file; each as value and row number (empty when not given)."""
+    """Cells of ``scans.csv`` that hold for one file; each as value and row number (empty when not given).
+
+    ``invalid`` are those that say something which cannot be used: what was meant is not known, nor is the file used.
+    """
 
     cells: Mapping[str, tuple[str, str]]
+    invalid: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
 
     def value(self, column: str) -> str:
         """Return the value of a column."""
@@ -114,8 +120,8 @@ class ScansTable:
     Attributes
     ----------
     queries : list of Query
-        Paths that cannot be used and cells that contradict each other. Values outside their lists are ignored here:
-        the checks of the input tables name them.
+        Paths that cannot be used and cells that contradict each other. For values outside their lists see
+        :meth:`invalid`.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, str]], subjects: Sequence[str]) -> None:
@@ -124,12 +130,12 @@ class ScansTable:
         self._globs: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
         self._rows: dict[str, dict[str, Any]] = {}
         self._matched: set[str] = set()
-        allowed = {
-            "subject_id": set(subjects),
-            "sequence": {s.value for s in terms.Sequence},
-            "body_part": {b.value for b in terms.BodyPart},
-            "use": {"Y", "N"},
+        self._codes: dict[str, Sequence[str]] = {
+            "sequence": [s.value for s in terms.Sequence],
+            "body_part": [b.value for b in terms.BodyPart],
+            "use": FLAG,
         }
+        self._subjects = subjects
         for place, row in enumerate(rows, start=2):
             number = row.get("_row", "") or str(place)
             path = cell(row, "path").replace("\\", "/").removeprefix("./").removeprefix("mri/").strip("/")
@@ -144,11 +150,10 @@ class ScansTable:
                 continue
             self._rows[number] = {**where, "value": path}
             for column in SCANS_COLUMNS:
-                value = cell(row, column)
-                if column in allowed and value not in allowed[column]:
-                    value = ""
-                if column == "scan_dtc" and not valid_date(value):
-                    value = ""
+                value = identifiers.plain_cell(cell(row, column))
+                value = identifiers.same_code(value, self._codes.get(column, ())) or value
+                if column == "scan_dtc" and dates.is_full(value):
+                    value = value[:10]  # a time of day says nothing more here
                 target = self._globs if re.search(r"[*?\[]", path) else self._exact
                 target[path].append((column, value, number))
 
@@ -174,7 +179,31 @@ class ScansTable:
                     self.queries.append(make("SC022", **where))
                     continue
                 cells[column] = (value, row)
-        return Override(cells)
+        good = {column for column, (value, _) in cells.items() if self._is_valid(column, value)}
+        return Override(
+            {column: found for column, found in cells.items() if column in good},
+            {column: found for column, found in cells.items() if column not in good},
+        )
+
+    def _is_valid(self, column: str, value: str) -> bool:
+        if column == "scan_dtc":
+            return dates.is_full(value) and bool(valid_date(value))
+        return value in self._codes.get(column, self._subjects if column == "subject_id" else (value,))
+
+    def invalid(self, override: Override, subject: str) -> list[Query]:
+        """Queries on the cells that hold for a file of a subject and cannot be used."""
+        out = []
+        for column, (value, row) in sorted(override.invalid.items()):
+            codes = self._codes.get(column, ())
+            given: dict[str, Any] = {
+                "subject_id": subject,
+                "column": column,
+                "value": identifiers.coded_cell(value, codes) if codes else value,
+                "allowed": ", ".join(codes)
+                or (dates.ALLOWED_FULL if column == "scan_dtc" else "a subject_id of the table subjects"),
+            }
+            out.append(make("SC020", **self._rows[row] | given))
+        return out
 
     def unmatched(self) -> list[Query]:
         """Queries on the rows that no file matched."""
@@ -199,16 +228,28 @@ def folder_subject(path: str, subjects: Mapping[str, str]) -> str:
     return subjects.get(norm(name.group(1)), "") if name else ""
 
 
-def folder_visit(path: str, visits: Sequence[Visit]) -> Visit | None:
-    """Visit named by a folder or a BIDS ``ses-`` label (letters and digits compared, any case)."""
+def named_visit(text: str, visits: Sequence[Visit]) -> tuple[Visit | None, bool]:
+    """Visit with a label (any case) or number, and whether several rows of ``visits`` have it (then none is chosen)."""
+    found = [v for v in visits if text == v.visit_num or text.casefold() == v.visit.casefold()]
+    return (found[0] if len(found) == 1 else None), len(found) > 1
+
+
+def folder_visit(path: str, visits: Sequence[Visit]) -> tuple[Visit | None, str]:
+    """Visit named by a folder or a BIDS ``ses-`` label (letters and digits compared, any case).
+
+    Returns
+    -------
+    tuple
+        The visit, or None, and the label that fits more than one row of ``visits`` (empty when there is none such).
+    """
     parts = path.split("/")[1:-1]
     name = re.search(r"_ses-([0-9A-Za-z]+)_", path.rsplit("/", 1)[-1])
-    wanted = [norm(p.removeprefix("ses-")) for p in parts] + ([norm(name.group(1))] if name else [])
+    wanted = [p.removeprefix("ses-") for p in parts] + ([name.group(1)] if name else [])
     for want in wanted:
-        found = [v for v in visits if norm(v.visit) == want]
-        if len({v.visit for v in found}) == 1:
-            return found[0]
-    return None
+        found = [v for v in visits if norm(v.visit) == norm(want)]
+        if found:
+            return (found[0], "") if len(found) == 1 else (None, want)
+    return None, ""
 
 
 def days_between(first: str, second: str) -> int:

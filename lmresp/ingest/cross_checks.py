@@ -56,7 +56,7 @@ def check_study(
         against lumbar punctures.
     set_aside : collection of str
         Subjects that already have a query that sets them aside. They may lack rows for that reason, so that they get no
-        query for a missing subject or a missing baseline.
+        query for a missing subject, visit or baseline.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def check_study(
         *_unknown_subjects(tables, set_aside),
         *_after_death(tables),
         *_windows(tables),
-        *_unknown_visits(tables),
+        *_unknown_visits(tables, set_aside),
         *_csf_conflicts(tables),
         *_mri_after_puncture(tables, scan_rows),
         *_steroid_overlaps(tables),
@@ -148,6 +148,8 @@ def _study_ids(tables: Tables, study: Study) -> Iterable[Query]:
 
 
 def _unknown_subjects(tables: Tables, set_aside: Collection[str]) -> Iterable[Query]:
+    if not tables.get("subjects"):
+        return  # the table itself is asked for; a query for every subject of every table would bury that
     known = _subjects(tables).keys() | set(set_aside)
     for table in TABLES[1:]:
         for subject, rows in sorted(_by_subject(tables.get(table, ())).items()):
@@ -190,7 +192,7 @@ def _windows(tables: Tables) -> Iterable[Query]:
             yield _ask("IN006", table, row, column, row[column], allowed)
 
 
-def _unknown_visits(tables: Tables) -> Iterable[Query]:
+def _unknown_visits(tables: Tables, set_aside: Collection[str]) -> Iterable[Query]:
     visits = {
         subject: {row["visit_num"] for row in rows} for subject, rows in _by_subject(tables.get("visits", ())).items()
     }
@@ -198,7 +200,7 @@ def _unknown_visits(tables: Tables) -> Iterable[Query]:
     for table, _, row in _assessments(tables):
         known, number = visits.get(row["subject_id"]), row["visit_num"]
         once = (row["subject_id"], table, number)
-        if known and number and number not in known and once not in seen:
+        if known and number and number not in known and once not in seen and once[0] not in set_aside:
             seen.add(once)
             yield _ask("IN034", table, row, "visit_num", number, ", ".join(sorted(known, key=Decimal)))
 

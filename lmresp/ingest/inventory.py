@@ -29,18 +29,25 @@ NAMES = {
     terms.Sequence.DWI: "DWI",
     terms.Sequence.OTHER: "other",
 }
+Key = tuple[str, str, str]
+"""Subject, label and number of a visit: labels alone may stand twice."""
 MEASURED = {s for s in NAMES if s not in (terms.Sequence.DWI, terms.Sequence.OTHER)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Placed:
-    """An image file with its subject, visit and date, and how they were found."""
+    """An image file with its subject, visit and date, and how they were found.
+
+    ``date`` may be that of its session or its visit; ``own_date`` is what the file itself or ``scans.csv`` gives.
+    """
 
     file: File
     override: assign.Override
     subject_id: str
     visit: assign.Visit
+    session: str
     date: str
+    own_date: str
     how: str
 
 
@@ -86,9 +93,9 @@ def build_index(
     )
     problems += [*more, *scans_table.queries, *scans_table.unmatched()]
 
-    groups: dict[tuple[str, str], list[Placed]] = defaultdict(list)
+    groups: dict[Key, list[Placed]] = defaultdict(list)
     for one in placed:
-        groups[(one.subject_id, one.visit.visit)].append(one)
+        groups[(one.subject_id, one.visit.visit, one.visit.visit_num)].append(one)
     names, more = _scan_names(sorted(groups))
     problems += more
     sidecars = {f.path: f.facts for f in files if f.kind == "sidecar"}
@@ -143,8 +150,10 @@ def _place(
         named = by_identifier.get(header.identifier, "")
         subject = override.value("subject_id") or folder or named
         how = "scans.csv" if override.value("subject_id") else "folder name" if folder else "PatientID"
+        if subject or subjects:  # without any subject the table subjects is asked for, not every image
+            problems += scans_table.invalid(override, subject)
         if not subject:
-            if unwanted:
+            if unwanted or not subjects:
                 continue
             problems.append(make("SC005", file=_place_of(file)))
         elif how == "folder name" and named and named != folder:
@@ -155,14 +164,15 @@ def _place(
             session = header.study or str(PurePosixPath(file.path).parent)
             sessions[(subject, session)].append((file, override, f"subject by {how}"))
     placed: list[Placed] = []
-    for (subject, _), members in sorted(sessions.items(), key=lambda item: item[0]):
+    for (subject, session), members in sorted(sessions.items(), key=lambda item: item[0]):
         date, source = _session_date(members, dates)
         for file, override, how in members:
             one, problem = _visit(file, override, subject, date, source, how, visits.get(subject, []))
             if problem and override.value("use") != "N":
                 problems.append(problem)
             if one:
-                placed.append(one)
+                own = override.value("scan_dtc") or (file.header and file.header.date) or dates.get(file.path, "")
+                placed.append(dataclasses.replace(one, session=session, own_date=own))
     return sorted(placed, key=lambda p: p.file.path), problems
 
 
@@ -201,42 +211,47 @@ def _visit(
     given_date = override.value("scan_dtc")
     date, source = (given_date, f"scans.csv row {override.row('scan_dtc')}") if given_date else (date, source)
     where: dict[str, Any] = {"subject_id": subject, "file": _place_of(file)}
-    if override.value("visit"):
-        visit = next((v for v in visits if override.value("visit") in (v.visit, v.visit_num)), None)
-        if visit is None:
-            return None, make("SC033", **where, value=override.value("visit"))
-        told = f"visit by scans.csv row {override.row('visit')}"
-    elif found := assign.folder_visit(file.path, visits):
-        visit, told = found, "visit by folder or ses- label"
+    several = "the label {!r} fits more than one row of visits"
+    by_label, twice = assign.folder_visit(file.path, visits)
+    if wanted := override.value("visit"):
+        named, ambiguous = assign.named_visit(wanted, visits)
+        if named is None:
+            problem = make("SC033", **where, value=wanted)
+            return None, make("SC006", **where, reason=several.format(wanted), value=wanted) if ambiguous else problem
+        visit, told = named, f"visit by scans.csv row {override.row('visit')}"
+    elif twice:
+        return None, make("SC006", **where, reason=several.format(twice), value=twice)
+    elif by_label:
+        visit, told = by_label, "visit by folder or ses- label"
     elif not date:
         return None, make("SC006", **where, reason="it has no date and no visit label")
     else:
-        visit, reason = assign.dated_visit(date, visits)
-        if visit is None:
+        nearest, reason = assign.dated_visit(date, visits)
+        if nearest is None:
             return None, make("SC006", **where, reason=reason, value=date)
-        told = f"visit by {reason}"
+        visit, told = nearest, f"visit by {reason}"
     if not date:
         date, source = visit.start, "visit start, as the images give none"
-    return Placed(file, override, subject, visit, date, f"{how}; {told}; date from {source}"), None
+    return Placed(file, override, subject, visit, "", date, "", f"{how}; {told}; date from {source}"), None
 
 
-def _scan_names(keys: list[tuple[str, str]]) -> tuple[dict[tuple[str, str], str], list[Query]]:
+def _scan_names(keys: list[Key]) -> tuple[dict[Key, str], list[Query]]:
     """Name every scan; scans whose names would collide are left out."""
-    by_name: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    by_name: dict[str, list[Key]] = defaultdict(list)
     out, problems = {}, []
-    for subject, visit in keys:
-        by_name[f"sub-{assign.label(subject)}_ses-{assign.label(visit)}"].append((subject, visit))
+    for key in keys:
+        by_name[f"sub-{assign.label(key[0])}_ses-{assign.label(key[1])}"].append(key)
     folded: dict[str, list[str]] = defaultdict(list)
     for name in by_name:
         folded[name.casefold()].append(name)
     for names in folded.values():
         members = [key for name in names for key in by_name[name]]
-        empty = any(not assign.label(s) or not assign.label(v) for s, v in members)
+        empty = any(not assign.label(s) or not assign.label(v) for s, v, _ in members)
         if len(members) == 1 and not empty:
             out[members[0]] = names[0]
             continue
-        others = ", ".join(f"{s} {v}" for s, v in members)
-        problems += [make("SC007", subject_id=s, visit=v, value=names[0], others=others) for s, v in members]
+        others = ", ".join(f"{s} {v}" for s, v, _ in members)
+        problems += [make("SC007", subject_id=s, visit=v, value=names[0], others=others) for s, v, _ in members]
     return out, problems
 
 
@@ -264,7 +279,7 @@ def _record(
         counts[terms.Sequence(entry["sequence"])] += 1
         entry["series"] = f"{NAMES[terms.Sequence(entry['sequence'])]}-{counts[terms.Sequence(entry['sequence'])]}"
         series.append(entry)
-    dates = sorted({m.date for m in members if m.date})
+    dates = sorted({m.own_date or m.date for m in members} - {""})
     if len({m.file.header.study for m in members if m.file.header and m.file.header.study}) > 1 or len(dates) > 1:
         problems.append(make("SC024", subject_id=visit.subject_id, visit=visit.visit, value=", ".join(dates)))
     return {
@@ -273,12 +288,33 @@ def _record(
         "subject_id": visit.subject_id,
         "visit": visit.visit,
         "visit_num": visit.visit_num,
-        "scan_date": dates[0] if dates else "",
+        "scan_date": _scan_date(members, series),
         "reference": None,
         "is_reference": False,
         "assigned": "; ".join(dict.fromkeys(part for m in members for part in m.how.split("; "))),
         "series": series,
     }, problems
+
+
+def _scan_date(members: list[Placed], series: list[dict[str, Any]]) -> str:
+    """Date of a scan: of the T1 that is measured, else of its session, else of any usable series.
+
+    A series that is not used never counts: it may be a stray image of another day.
+    """
+    roles = choose_roles(series)
+    chosen = roles.get("post") or roles.get("pre")
+    first = {f for s in series if chosen and s["series"] == chosen.series for f in s["files"]}
+    sessions = {m.session for m in members if m.file.path in first}
+    usable = {f for s in series if s["use"] for f in s["files"]}
+    able = [m for m in members if m.file.path in usable and (not chosen or m.session in sessions)]
+    for found in (
+        [m.own_date for m in able if m.file.path in first],
+        [m.own_date for m in able],
+        [m.date for m in able],
+    ):
+        if any(found):
+            return min(date for date in found if date)
+    return ""
 
 
 def _with_sidecar(file: File, sidecars: Mapping[str, Mapping[str, Any]]) -> File:
@@ -316,11 +352,13 @@ def _series(
         sequence = terms.Sequence.OTHER
     reason = f"scans.csv row {said['sequence'][1]}" if "sequence" in said else one.reason
     left_out = sorted({o.row("use") for o in overrides if o.value("use") == "N"})
+    unclear = sorted({f"row {row} has no valid {c}" for o in overrides for c, (_, row) in o.invalid.items()})
     cover = limit("geometry", "min_brain_extent_mm")
     if one.body_part is terms.BodyPart.BRAIN and not stack.problem and stack.extents and min(stack.extents) < cover:
         stack = dataclasses.replace(stack, problem=f"it covers only {min(stack.extents):g} mm of the head")
-    if stack.problem or left_out:
-        reason += f"; not used: {stack.problem or 'scans.csv row ' + ', '.join(left_out)}"
+    if stack.problem or left_out or unclear:
+        told = f"row {', '.join(left_out)}" if left_out else ", ".join(unclear)
+        reason += f"; not used: {stack.problem or 'scans.csv ' + told}"
     entry = {
         "source": "nifti" if stack.header.source == "nifti" else "dicom",
         "files": list(stack.files),
@@ -331,8 +369,8 @@ def _series(
         "acquisition": one.acquisition,
         "reason": reason,
         "confidence": rules()["confidence"]["overruled"] if "sequence" in said else one.confidence,
-        "overruled": bool(said or left_out),
-        "use": not stack.problem and not left_out and sequence in MEASURED,
+        "overruled": bool(said or left_out or unclear),
+        "use": not stack.problem and not left_out and not unclear and sequence in MEASURED,
         "facts": stack.facts,
     }
     problems += scan_checks.series(entry, stack, one, whose)

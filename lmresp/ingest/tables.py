@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lmresp.ingest import dates, identifiers, units
+from lmresp.ingest.assign import norm
 from lmresp.ingest.row_check import Row, RowCheck, allowed_text
 from lmresp.ingest.spec import META, Table, match_headers, table_spec
 from lmresp.queries import COLUMNS, Query, from_row, make, numbered
@@ -65,6 +65,8 @@ def check_table(
         _check_locked(checks)
     if table == "subjects":
         _check_folder_names(checks)
+    if table == "visits":
+        _check_visit_labels(checks)
     queries += [query for check in checks for query in check.queries]
     return [check.cells for check in checks if check.good], queries
 
@@ -119,21 +121,44 @@ def _check_keys(table: Table, checks: Iterable[RowCheck]) -> None:
         if check.good:
             groups[tuple(check.cells[name] for name in table.key)].append(check)
     for key, group in groups.items():
-        if len(group) > 1:
-            rows = ", ".join(check.number for check in group)
+        asked = set()  # once for each subject concerned: not every key names the subject
+        for check in group if len(group) > 1 else []:
+            check.good = False
+            if check.cells.get("subject_id", "") not in asked:
+                asked.add(check.cells.get("subject_id", ""))
+                rows, shown = _rows_text(group), ", ".join(part for part in key if part)
+                allowed = f"one row for each {' + '.join(table.key)}; now in {rows}"
+                check.ask("IN002", "+".join(table.key), shown, rows=rows, allowed=allowed)
+
+
+def _rows_text(checks: Sequence[RowCheck]) -> str:
+    numbers = [check.number for check in checks]
+    return f"rows {', '.join(numbers[:-1])} and {numbers[-1]}"
+
+
+def _check_visit_labels(checks: Iterable[RowCheck]) -> None:
+    """Set aside subjects with a visit label that fits several visits: images could go to the wrong one.
+
+    Rows with one number are the same key twice, which has its own query.
+    """
+    groups: dict[tuple[str, str], list[RowCheck]] = defaultdict(list)
+    for check in checks:
+        if not check.withheld & {"subject_id", "visit"} and check.cells["visit"]:
+            groups[(check.cells["subject_id"], norm(check.cells["visit"]))].append(check)
+    for group in groups.values():
+        if len({check.cells["visit_num"] for check in group}) > 1:
             for check in group:
-                shown = ", ".join(part for part in key if part)
-                allowed = f"one row for each {' + '.join(table.key)}; now in rows {rows}"
-                check.ask(
-                    "IN002", table.key[-1] if len(table.key) == 1 else "+".join(table.key), shown, allowed=allowed
-                )
+                check.good = False
+            labels = ", ".join(dict.fromkeys(check.cells["visit"] for check in group))
+            allowed = "labels that differ in their letters (A to Z) or digits within a subject"
+            group[0].ask("IN038", "visit", labels, rows=_rows_text(group), allowed=allowed)
 
 
 def _check_folder_names(checks: Iterable[RowCheck]) -> None:
     """Set aside subjects whose images could be mixed up: BIDS labels hold letters and digits only, in any case."""
     groups: dict[str, list[RowCheck]] = defaultdict(list)
     for check in checks:
-        groups[re.sub(r"[^0-9A-Za-z]", "", check.cells["subject_id"]).casefold()].append(check)
+        groups[norm(check.cells["subject_id"])].append(check)
     for label, group in groups.items():
         names = {check.cells["subject_id"] for check in group} - {""}
         for check in group:

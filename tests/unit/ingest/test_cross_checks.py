@@ -51,8 +51,13 @@ def test_a_subject_without_a_row_is_asked_for_once_a_table():
     (query,) = ask("IN009", csf=rows)
     assert (query.subject_id, query.file, query.row, query.severity) == ("S-9", "csf.csv", "3", "error")
     assert "2 row(s)" in query.message
-    tables = {"subjects": [], "csf": rows[1:]}
+    tables = {"subjects": [subject()], "csf": rows[1:]}
     assert [q for q in check_study(tables, STUDY, set_aside={"S-9"}) if q.code == "IN009"] == []
+
+
+def test_without_a_table_of_subjects_no_subject_is_asked_for():
+    assert check_study({"csf": [csf()], "neuro": [exam(), exam()]}, STUDY) == []
+    assert check_study({"subjects": [], "csf": [csf(), csf(3, subject_id="S-9")]}, STUDY) == []
 
 
 @pytest.mark.parametrize(
@@ -103,6 +108,9 @@ def test_a_visit_number_that_visits_does_not_have():
     visits = [row("visits", visit_num="1"), row("visits", visit_num="2")]
     (query,) = ask("IN034", visits=visits, csf=[csf(visit_num="1"), csf(3, visit_num="3"), csf(4, visit_num="")])
     assert (query.row, query.value, query.allowed) == ("3", "3", "1, 2")
+    # the visit may be missing because its row was left out, which has a query already
+    tables = {"subjects": [subject()], "visits": visits, "csf": [csf(visit_num="3")]}
+    assert [q for q in check_study(tables, STUDY, set_aside={"S-1"}) if q.code == "IN034"] == []
 
 
 @pytest.mark.parametrize(

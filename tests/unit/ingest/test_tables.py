@@ -131,12 +131,45 @@ def test_lengths_at_the_limit_pass():
     assert (len(rows), queries) == (1, [])
 
 
-def test_a_duplicate_key_leaves_every_copy_out():
-    rows, queries = check("csf", at(CSF, 2), at(CSF, 3, site="Lumbar"), at(CSF, 4, subject_id="S-2"))
+def test_a_duplicate_key_leaves_every_copy_out_and_is_asked_for_once():
+    rows, queries = check("csf", at(CSF, 2), at(CSF, 4, subject_id="S-2"), at(CSF, 6, site="Lumbar"))
     assert [row["subject_id"] for row in rows] == ["S-2"]
-    found = [query for query in queries if query.code == "IN002"]
-    assert [query.row for query in found] == ["2", "3"]
-    assert all("rows 2, 3" in query.allowed and "S-1, 2024-02-12" in query.value for query in found)
+    query = only(queries, "IN002")
+    assert (query.subject_id, query.row, query.sets_aside) == ("S-1", "2", "Y")
+    assert "rows 2 and 6" in query.message
+    assert "S-1, 2024-02-12" in query.value
+
+
+def test_a_key_without_the_subject_sets_every_subject_of_it_aside():
+    rows = [at({"path": "mri/x", "subject_id": name}, n) for n, name in enumerate(("S-1", "S-2", "S-1"), start=2)]
+    left, queries = check("scans", *rows)
+    assert left == []
+    assert [(q.code, q.subject_id) for q in queries] == [("IN002", "S-1"), ("IN002", "S-2")]
+    assert all("rows 2, 3 and 4" in q.message for q in queries)
+
+
+VISIT = {"subject_id": "S-1", "visit_num": "1", "visit": "BL", "start_dtc": "2024-01-08", "status": "DONE"}
+
+
+@pytest.mark.parametrize(("one", "other"), [("BL", "BL"), ("WK06", "WK-06"), ("WK06", "wk 06")])
+def test_a_label_for_two_visits_sets_the_subject_aside(one, other):
+    rows, queries = check(
+        "visits",
+        at(VISIT, 2, visit=one),
+        at(VISIT, 3, subject_id="S-2", visit=one),
+        at(VISIT, 5, visit=other, visit_num="2", start_dtc="2024-02-12"),
+        at(VISIT, 6, visit="WK12", visit_num="3", start_dtc="2024-03-25"),
+    )
+    assert [(row["subject_id"], row["visit"]) for row in rows] == [("S-2", one), ("S-1", "WK12")]
+    (query,) = queries
+    assert (query.code, query.subject_id, query.row, query.severity) == ("IN038", "S-1", "2", "error")
+    assert list(set_aside_subjects(queries)) == ["S-1"]
+    assert "rows 2 and 5" in query.message
+
+
+def test_a_visit_given_twice_is_a_key_twice_and_nothing_else():
+    _, queries = check("visits", at(VISIT, 2), at(VISIT, 3))
+    assert [query.code for query in queries] == ["IN002"]
 
 
 def test_missing_columns_are_all_named_and_the_table_is_not_used():

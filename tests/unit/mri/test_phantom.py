@@ -58,7 +58,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measure:
             )  # fmt: skip
         record = {
             "scan": f"sub-01_ses-{name}", "subject_id": "S-01", "visit": name, "visit_num": "1",
-            "scan_date": "2024-01-01", "reference": reference and f"sub-01_ses-{reference}", "is_reference": reference is None, "series": series,
+            "scan_date": "2024-01-01", "series": series,
+            "reference": reference and f"sub-01_ses-{reference}", "is_reference": reference is None,
         }  # fmt: skip
         done[name] = (measure_scan(study, record, study / "results"), scan.truth)
         return done[name]
