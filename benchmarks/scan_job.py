@@ -9,16 +9,20 @@ series and writes the same images.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lmresp import store
-from lmresp.cli.plan import plan_study
-from lmresp.simulate import demo, tables
+
+if TYPE_CHECKING:
+    from lmresp.cli.plan import Plan
 
 FLOOR = """
 import sys, nibabel as nib, numpy as np
@@ -41,6 +45,19 @@ def cpu_and_memory(command: list[str], folder: Path) -> tuple[float, float]:
     return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
+def make_study(study: Path, grid: float) -> Plan:
+    """Write the first demo subject on a grid, and index the study."""
+    from lmresp.cli.plan import plan_study
+    from lmresp.simulate import demo, tables
+
+    described = demo.description()
+    described["subjects"] = described["subjects"][:1]
+    demo.write_subject(described["subjects"][0]["subject_id"], study, grid)
+    tables.write_tables(described, study / "tables")
+    store.write_text(study / "study.yaml", "study_id: LM-DEMO\ndata_cut: 2025-06-30\n")
+    return plan_study(study)
+
+
 def main() -> None:
     """Print one row per job."""
     grids = [float(grid) for grid in sys.argv[1:]] or [2.0]
@@ -49,12 +66,8 @@ def main() -> None:
     for grid in grids:
         with tempfile.TemporaryDirectory() as name:
             study = Path(name)
-            described = demo.description()
-            described["subjects"] = described["subjects"][:1]
-            demo.write_subject(described["subjects"][0]["subject_id"], study, grid)
-            tables.write_tables(described, study / "tables")
-            store.write_text(study / "study.yaml", "study_id: LM-DEMO\ndata_cut: 2025-06-30\n")
-            plan = plan_study(study)
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                plan = pool.submit(make_study, study, grid).result()  # apart: a child starts with its parent's peak
             results = study / "derivatives" / "lmresp"
             step = [sys.executable, "-m", "lmresp", "step", "measure-scan", "--study", "../..", "--results", "."]
             for scan in sorted(plan.results, key=lambda each: plan.references[each] is not None)[:2]:

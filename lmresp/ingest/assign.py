@@ -191,9 +191,9 @@ class ScansTable:
         return value in self._codes.get(column, self._subjects if column == "subject_id" else (value,))
 
     def invalid(self, override: Override, subject: str) -> list[Query]:
-        """Queries on the cells that hold for a file of a subject and cannot be used."""
+        """Queries on the cells that hold for a file of a subject and cannot be used; none where no subject is known."""
         out = []
-        for column, (value, row) in sorted(override.invalid.items()):
+        for column, (value, row) in sorted(override.invalid.items()) if self._subjects else ():
             codes = self._codes.get(column, ())
             given: dict[str, Any] = {
                 "subject_id": subject,

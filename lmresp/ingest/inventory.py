@@ -150,10 +150,9 @@ def _place(
         named = by_identifier.get(header.identifier, "")
         subject = override.value("subject_id") or folder or named
         how = "scans.csv" if override.value("subject_id") else "folder name" if folder else "PatientID"
-        if subject or subjects:  # without any subject the table subjects is asked for, not every image
-            problems += scans_table.invalid(override, subject)
+        problems += scans_table.invalid(override, subject)
         if not subject:
-            if unwanted or not subjects:
+            if unwanted or not subjects:  # without any subject the table subjects is asked for, not every image
                 continue
             problems.append(make("SC005", file=_place_of(file)))
         elif how == "folder name" and named and named != folder:
