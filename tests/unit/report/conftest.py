@@ -136,6 +136,7 @@ def scan_result(scan: str, **changed: Any) -> dict[str, Any]:
         "measures": [measure, failed],
         "findings": [finding()],
         "scorecard": {
+            "coverage": "brain only: no spine series in this scan",
             "reference": "sub-01_ses-bl",
             "items": [
                 item | {"reason": "one nodule is new"},
