@@ -174,12 +174,13 @@ def test_interrupted_by_the_keyboard_leaves_no_lock(inputs: Path, tmp_path: Path
     study = copied(inputs, tmp_path / "interrupted")
     command = [sys.executable, "-m", "lmresp", "run", str(study), "--cores", "1"]
     process = subprocess.Popen(command, start_new_session=True, env=environment(), stderr=subprocess.PIPE)
-    wait_for_scans(study, 1, process)
+    wait_for_scans(study, 2, process)  # on one core: the first job is over
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does on Ctrl-C
     process.communicate(timeout=120)
     assert process.returncode != 0
     assert list((results(study) / ".snakemake" / "locks").glob("*")) == []
-    assert would_run(study)["measure_scan"] < 7  # what was finished is kept
+    everything = len(list((results(study) / "work" / "scans").glob("*.json")))
+    assert would_run(study)["measure_scan"] < everything  # what was finished is kept
 
 
 def test_a_folder_that_is_no_study_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
