@@ -19,6 +19,21 @@ BEFORE_BASELINE = "before_baseline"
 """Flag of visits before the baseline visit."""
 
 
+STRAND_COLUMNS = (
+    "subject_id",
+    "visit_num",
+    "visit",
+    "date",
+    "status",
+    "reason",
+    "row_ids",
+    "flags",
+    "rule_id",
+    "certainty",
+)
+"""What every strand says of a visit; each adds columns of its own."""
+
+
 def text_frame(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     """Return the wanted columns as stripped text; a column that is not there, or a missing cell, is ``""``."""
     wanted = {

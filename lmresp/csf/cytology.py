@@ -13,6 +13,7 @@ from lmresp import queries
 from lmresp.criteria import load_scheme
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import (
+    STRAND_COLUMNS,
     day_text,
     days,
     flag,
@@ -26,7 +27,7 @@ from lmresp.criteria.timeline import (
 from lmresp.queries import Query
 
 COLUMNS = (
-    *("subject_id", "visit_num", "visit", "date", "status", "reason", "row_ids", "flags", "rule_id", "certainty"),
+    *STRAND_COLUMNS,
     *("result", "confirmed", "samples", "site"),
 )
 _READ = ("subject_id", "visit_num", "collected_dtc", "site", "method", "result", "reason_ne", "row_id")

@@ -17,6 +17,7 @@ from lmresp import queries
 from lmresp.criteria import Rule, load_scheme
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import (
+    STRAND_COLUMNS,
     days,
     flag,
     join_visits,
@@ -30,7 +31,7 @@ from lmresp.queries import Query
 from lmresp.terms import Change, Item, Presence
 
 COLUMNS = (
-    *("subject_id", "visit_num", "visit", "date", "status", "reason", "row_ids", "flags", "rule_id", "certainty"),
+    *STRAND_COLUMNS,
     *("source", "overall", "scans", "draft_status", "draft_overall", "read_id", "hydrocephalus"),
 )
 LM_ITEMS = (Item.NODULES.value, Item.LINEAR.value, Item.HYDROCEPHALUS.value)

@@ -14,6 +14,7 @@ from lmresp import queries
 from lmresp.criteria import load_scale, load_scheme
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import (
+    STRAND_COLUMNS,
     day_text,
     days,
     flag,
@@ -27,7 +28,7 @@ from lmresp.criteria.timeline import (
 from lmresp.queries import Query
 
 COLUMNS = (
-    *("subject_id", "visit_num", "visit", "date", "status", "reason", "row_ids", "flags", "rule_id", "certainty"),
+    *STRAND_COLUMNS,
     *("instrument", "symptomatic", "alternative_cause", "kps"),
 )
 SCALES = {"NANO": "nano_2017", "LM_NEURO_EXAM": "rano_lm_2017_exam"}
