@@ -53,7 +53,9 @@ def scan_facts(
     spread = uncertain * float(np.sqrt(2 * sum(n.long_mm**2 + n.perp_mm**2 for n in related[:3]) + 2 * sum(earlier)))
     film = found.film
     why = scan.no_change or (
-        "the enhancement of the reference scan could not be judged" if reference is not None and not compared else ""
+        f"the enhancement of {'this' if found.why_not else 'the reference'} scan could not be judged"
+        if reference is not None and not compared
+        else ""
     )
     facts = draft.Facts(
         no_enhancement=found.why_not,
