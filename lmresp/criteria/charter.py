@@ -95,6 +95,14 @@ class Charter:
         """Value of a numeric setting; its unit is part of its name."""
         return int(self.settings[name].value)
 
+    def amount(self, name: str) -> float:
+        """Value of a setting that may have decimals; its unit is part of its name."""
+        return float(self.settings[name].value)
+
+    def amounts(self, name: str) -> dict[str, float]:
+        """Value of a setting that maps words to numbers."""
+        return {str(word): float(value) for word, value in self.settings[name].value.items()}
+
     def on(self, name: str) -> bool:
         """Value of a setting that is true or false."""
         return bool(self.settings[name].value)

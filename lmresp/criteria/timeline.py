@@ -30,8 +30,13 @@ STRAND_COLUMNS = (
     "flags",
     "rule_id",
     "certainty",
+    "disputed",
 )
-"""What every strand says of a visit; each adds columns of its own."""
+"""What every strand says of a visit; each adds columns of its own.
+
+``disputed`` holds other values that ``status`` might as well have, joined with ``;``: what the other reader, the other
+sample or the scored domains say.
+"""
 
 
 def text_frame(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:

@@ -81,6 +81,7 @@ def grade_csf(
         ]
     )
     frame["reason"] = _reason(frame)
+    frame["disputed"] = ""
     frame["date"] = frame["sample_date"].where(frame["sample_date"] != "", frame["date"])
     return frame[list(COLUMNS)].astype(object), problems
 

@@ -175,6 +175,7 @@ def grade_mri(
     )
     frame["hydrocephalus"] = frame["read_hydro"].where(frame["read_hydro"] != "", frame["draft_hydro"])
     frame["reason"] = _reason(frame)
+    frame["disputed"] = ""
     dated = frame["read_date"].where(frame["read_date"] != "", frame["draft_date"])
     frame["date"] = dated.where(dated != "", frame["date"])
     return frame[list(COLUMNS)].astype(object), problems

@@ -88,6 +88,7 @@ def grade_neuro(
         ]
     )
     frame["reason"] = _reason(frame, inputs)
+    frame["disputed"] = ""
     frame["date"] = frame["exam_date"].where(frame["exam_date"] != "", frame["date"])
     problems += [
         queries.make(
