@@ -12,8 +12,10 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/mri.smk"
 include: "workflow/rules/csf.smk"
+include: "workflow/rules/steroids.smk"
 include: "workflow/rules/neuro.smk"
 include: "workflow/rules/response.smk"
+include: "workflow/rules/statistics.smk"
 include: "workflow/rules/pathway.smk"
 include: "workflow/rules/report.smk"
 
@@ -27,10 +29,15 @@ localrules:
     ingest_table,
     check_study,
     grade_csf,
+    grade_steroids,
     grade_neuro,
     grade_mri,
     call_visits,
+    list_components,
+    follow_subjects,
+    estimate,
     find_branches,
+    explain_subjects,
     collect_queries,
     write_report,
     write_provenance,
@@ -39,8 +46,14 @@ localrules:
 rule all:
     input:
         "calls.csv",
+        "components.csv",
         "best_response.csv",
+        "endpoints.csv",
+        "rates.csv",
+        "survival.csv",
+        "survival_curve.csv",
         "pathway.csv",
+        "explanations.jsonl",
         "measures.csv",
         "queries.csv",
         "report.html",

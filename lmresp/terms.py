@@ -100,6 +100,16 @@ class Imaging(StrEnum):
     NOT_EVALUABLE = "not_evaluable"
 
 
+class Steroids(StrEnum):
+    """Corticosteroid dose of one visit against the baseline visit, in the words of CDISC's codelist ONCRSR."""
+
+    NONE = "NONE BEYOND PHYSIOLOGIC REPLACEMENT DOSE"
+    DECREASED = "DECREASED"
+    STABLE = "STABLE"
+    INCREASED = "INCREASED"
+    UNKNOWN = "UNKNOWN"  # not a word of the codelist: the dose here or at baseline cannot be told
+
+
 class Call(StrEnum):
     """Overall call of one visit."""
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 BASE = {"terms", "errors", "queries", "store", "plain_yaml", ""}
-CORE = {"criteria", "csf", "neuro", "response", "pathway"}
+CORE = {"criteria", "csf", "neuro", "steroids", "response", "statistics", "pathway"}
 ALLOWED = {
     "terms": set(),
     "errors": set(),
@@ -20,7 +20,9 @@ ALLOWED = {
     "criteria": BASE,
     "csf": BASE | {"criteria"},
     "neuro": BASE | {"criteria"},
+    "steroids": BASE | {"criteria"},
     "response": BASE | {"criteria"},
+    "statistics": BASE | {"criteria"},
     "pathway": BASE | {"criteria"},
     "mri": BASE | {"criteria", "ingest"},
     "ingest": BASE,

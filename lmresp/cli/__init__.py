@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lmresp import RESEARCH_USE, __version__
 from lmresp.errors import EXIT_DONE, LmrespError
@@ -48,7 +49,7 @@ def _dispatch(arguments: list[str]) -> int:
         return run_step(arguments[1:])
     parser = _parser()
     known, extra = parser.parse_known_args(arguments)
-    if extra and known.command in ("init", "explain"):
+    if extra and known.command in ("init", "explain", "charter"):
         parser.error(f"unknown option: {' '.join(extra)}")
     known.extra = [option for option in extra if option != "--"]
     return _COMMANDS[known.command](known)
@@ -81,11 +82,38 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("study", type=Path, metavar="STUDY")
     explain.add_argument("subject", metavar="SUBJECT")
     explain.add_argument("visit", metavar="VISIT", nargs="?")
+    explain.add_argument("--json", action="store_true", help="print the same as data")
+
+    _add_charter(commands)
 
     demo = commands.add_parser("demo", help="make the demo study and run it", epilog=RUN_OPTIONS, allow_abbrev=False)
     demo.add_argument("study", type=_study_folder, metavar="DIR", nargs="?", default=Path("lmresp-demo"))
     _add_run_options(demo)
     return parser
+
+
+def _add_charter(commands: Any) -> None:
+    """Add ``lmresp charter show | check | diff`` to the commands of the command line."""
+    what = "a charter.yaml, a study folder, or the word `default` for the shipped charter"
+    charter = commands.add_parser("charter", help="show, check or compare charters", allow_abbrev=False)
+    actions = charter.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = actions.add_parser("show", help="print the settings and the table of calls", allow_abbrev=False)
+    check = actions.add_parser(
+        "check",
+        help="prove the charter, print the digest to sign and say whether the signature holds",
+        epilog="Exit code: 0 the charter can be used, 2 it cannot.",
+        allow_abbrev=False,
+    )
+    diff = actions.add_parser(
+        "diff",
+        help="list every setting and every combination of inputs on which two charters differ",
+        epilog="Exit code: 0 they decide alike, 1 they differ, 2 one of them cannot be used.",
+        allow_abbrev=False,
+    )
+    for action in (show, check):
+        action.add_argument("charter", metavar="CHARTER", nargs="?", default="default", help=f"{what} (the default)")
+    for name in ("a", "b"):
+        diff.add_argument(name, metavar=name.upper(), help=what)
 
 
 def _cores(text: str) -> str:
@@ -119,12 +147,15 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, *targets: str) -> int:
+    from lmresp.cli.charter import usable_charter
     from lmresp.cli.run import run_study, snakemake_command
-    from lmresp.criteria import load_charter
+    from lmresp.ingest.spreadsheet import stop_if_unusable
     from lmresp.ingest.study import open_study
 
     study = open_study(options.study)  # a folder that is no study, or a charter that cannot be used, ends here
-    load_charter(study.charter)
+    usable_charter(study.charter)
+    if options.command != "check":  # which lists every problem
+        stop_if_unusable(study)
     command = snakemake_command(
         study.folder,
         cores=options.cores,
@@ -174,7 +205,14 @@ def _call(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from lmresp.cli.show import print_explanation
 
-    return print_explanation(options.study / "derivatives" / "lmresp", options.subject, options.visit)
+    results = options.study / "derivatives" / "lmresp"
+    return print_explanation(results, options.subject, options.visit, as_json=options.json)
+
+
+def _charter(options: argparse.Namespace) -> int:
+    from lmresp.cli.charter import run_charter_command
+
+    return run_charter_command(options)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -197,5 +235,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "call": _call,
     "report": _run_all,
     "explain": _explain,
+    "charter": _charter,
     "demo": _demo,
 }

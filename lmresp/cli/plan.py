@@ -45,7 +45,7 @@ class Plan:
             "work/index.queries.csv",
             *(f"work/tables/{table}.queries.csv" for table in self.tables),
             "work/study.queries.csv",
-            *(f"work/{strand}.queries.csv" for strand in ("csf", "neuro", "mri")),
+            *(f"work/{strand}.queries.csv" for strand in ("csf", "steroids", "neuro", "mri")),
         ]
 
     def reference_result(self, scan: str) -> list[str]:

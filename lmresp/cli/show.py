@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from lmresp import queries, store
@@ -25,33 +27,71 @@ def print_queries(results: Path) -> int:
     return EXIT_INVALID if any(row["severity"] == "error" for row in rows) else EXIT_DONE
 
 
-def print_explanation(results: Path, subject: str, visit: str | None) -> int:
-    """Print the whole chain of one subject in words, from rows to branch.
+NEEDED = {
+    "calls": "calls.csv",
+    "best_response": "best_response.csv",
+    "pathway": "pathway.csv",
+    "queries": "queries.csv",
+    "csf": "work/csf.csv",
+    "neuro": "work/neuro.csv",
+    "mri": "work/mri.csv",
+}
+"""What an explanation is made from, and cannot do without."""
+BESIDE = {"components": "components.csv", "endpoints": "endpoints.csv", "steroids": "work/steroids.csv"}
+"""What it tells where it is there."""
+WORDING = (
+    *("call", "best", "csf", "neuro", "mri", "steroids", "source", "certainty", "authority", "component"),
+    *("component_value", "confirmation", "parameter", "policy", "censored"),
+)
+"""Groups of the wording of the pages that an explanation uses."""
+
+
+def print_explanation(results: Path, subject: str, visit: str | None, *, as_json: bool = False) -> int:
+    """Print the whole chain of one subject in words, from rows to branch, or as JSON.
 
     Raises
     ------
     StudyError
         If the study has no results yet, or no such subject or visit.
     """
-    from lmresp.response.explain import explain
+    from lmresp.response.explain import explanation
+    from lmresp.response.words import one_visit, words
 
-    names = {
-        "calls": "calls.csv",
-        "best_response": "best_response.csv",
-        "pathway": "pathway.csv",
-        "queries": "queries.csv",
-        "csf": "work/csf.csv",
-        "neuro": "work/neuro.csv",
-        "mri": "work/mri.csv",
-    }
-    missing = [name for name in names.values() if not (results / name).is_file()]
+    missing = [name for name in NEEDED.values() if not (results / name).is_file()]
     if missing:
         raise StudyError(
             f"there are no results yet ({missing[0]})", where=str(results), allowed="lmresp run STUDY first"
         )
-    tables = {key: store.read_csv(results / name) for key, name in names.items()}
+    tables = explanation_tables(results)
     known = sorted({row["subject_id"] for row in tables["best_response"]})
     if subject not in known:
         raise StudyError(f"there is no subject {subject!r}", where=str(results), allowed=", ".join(known))
-    print(explain(subject, visit, tables))
+    told = one_visit(explanation(subject, tables), visit)
+    print(json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) if as_json else words(told))
     return EXIT_DONE
+
+
+def explanation_tables(results: Path) -> dict[str, list[dict[str, str]]]:
+    """Read what explanations are made from; see :func:`lmresp.response.explain.explanation`."""
+    from lmresp.criteria import charter_from_record
+    from lmresp.pathway.graph import load_graph
+    from lmresp.pathway.words import vocabulary
+    from lmresp.report import wording
+
+    files = {name: results / file for name, file in {**NEEDED, **BESIDE}.items()}
+    tables = {name: store.read_csv(path) for name, path in files.items() if path.is_file()}
+    charter = charter_from_record(store.read_json(results / "work" / "charter.json"))
+    tables["charter"] = [{"title_line": charter.title_line}]
+    pages = [
+        {"kind": group, "key": each.value, "text": each.label} for group in WORDING for each in wording.words(group)
+    ]
+    tables["words"] = [*pages, *vocabulary(load_graph(charter.text("pathway")))]
+    return tables
+
+
+def explanation_lines(results: Path) -> Iterator[str]:
+    """Give the explanation of every subject as one line of JSON (``explanations.jsonl``), sorted."""
+    from lmresp.response.explain import explanations
+
+    for told in explanations(explanation_tables(results)):
+        yield json.dumps(told, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

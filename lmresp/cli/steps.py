@@ -107,11 +107,21 @@ def _grade_csf(o: argparse.Namespace) -> None:
     _write_queries(o.queries, found)
 
 
+def _grade_steroids(o: argparse.Namespace) -> None:
+    from lmresp.steroids.dosing import grade_steroids
+
+    rows, found = grade_steroids(_frame(o.table), _frame(o.subjects), _frame(o.visits), _charter(o.charter))
+    _write_frame(o.rows, rows)
+    _write_queries(o.queries, found)
+
+
 def _grade_neuro(o: argparse.Namespace) -> None:
     from lmresp.neuro.examination import grade_neuro
+    from lmresp.steroids.effect import apply_steroids
 
-    rows, found = grade_neuro(_frame(o.table), _frame(o.subjects), _frame(o.visits), _charter(o.charter))
-    _write_frame(o.rows, rows)
+    charter = _charter(o.charter)
+    rows, found = grade_neuro(_frame(o.table), _frame(o.subjects), _frame(o.visits), charter)
+    _write_frame(o.rows, apply_steroids(rows, _frame(o.steroids), charter))
     _write_queries(o.queries, found)
 
 
@@ -127,23 +137,67 @@ def _grade_mri(o: argparse.Namespace) -> None:
     _write_queries(o.queries, [*found, *from_scans])
 
 
+def _set_aside(paths: Iterable[Path]) -> dict[str, str]:
+    """Subjects with a blocking query, and its message (of several the worst)."""
+    return {q.subject_id: q.message for q in reversed(_read_queries(paths)) if q.sets_aside == "Y"}
+
+
 def _call_visits(o: argparse.Namespace) -> None:
-    from lmresp.response.best import best_response
     from lmresp.response.call import call_visits
 
-    charter, subjects = _charter(o.charter), _frame(o.subjects)
-    aside = {q.subject_id: q.message for q in reversed(_read_queries(o.queries_in)) if q.sets_aside == "Y"}
-    calls = call_visits(_frame(o.csf), _frame(o.neuro), _frame(o.mri), charter, aside)
-    _write_frame(o.calls, calls)
-    _write_frame(o.best, best_response(calls, subjects, charter, aside))
+    csf, neuro, mri, steroids = (_frame(path) for path in (o.csf, o.neuro, o.mri, o.steroids))
+    _write_frame(o.calls, call_visits(csf, neuro, mri, _charter(o.charter), _set_aside(o.queries_in), steroids))
+
+
+def _list_components(o: argparse.Namespace) -> None:
+    from lmresp.response.components import components
+
+    frames = (_frame(path) for path in (o.csf, o.neuro, o.mri, o.steroids, o.facts, o.subjects))
+    rows, found = components(*frames, _charter(o.charter))
+    _write_frame(o.components, rows)
+    _write_queries(o.queries, found)
+
+
+def _follow_subjects(o: argparse.Namespace) -> None:
+    from lmresp.response.best import best_response
+    from lmresp.response.time_to_event import time_to_event
+
+    calls, charter, tables, aside = _frame(o.calls), _charter(o.charter), _tables(o.tables), _set_aside(o.queries_in)
+    strands = {name: _frame(getattr(o, name)) for name in STRANDS}
+    data_cut = str(store.read_json(o.study)["data_cut"] or "")
+    best = best_response(calls, strands, tables, charter, aside, data_cut=data_cut)
+    endpoints, found = time_to_event(calls, best, strands, tables, charter, aside, data_cut=data_cut)
+    _write_frame(o.best, best)
+    _write_frame(o.endpoints, endpoints)
+    _write_queries(o.queries_out, found)
+
+
+def _estimate(o: argparse.Namespace) -> None:
+    from lmresp.statistics.rates import rates
+    from lmresp.statistics.survival import survival
+
+    charter, subjects, endpoints = _charter(o.charter), _frame(o.subjects), _frame(o.endpoints)
+    _write_frame(o.rates, rates(_frame(o.best), endpoints, _frame(o.csf), _frame(o.neuro), subjects, charter))
+    medians, curve = survival(endpoints, subjects, charter)
+    _write_frame(o.survival, medians)
+    _write_frame(o.curve, curve)
+
+
+def _tables(folder: Path) -> dict[str, pd.DataFrame]:
+    return {path.stem: _frame(path) for path in sorted(folder.glob("*.csv")) if "." not in path.stem}
 
 
 def _find_branches(o: argparse.Namespace) -> None:
     from lmresp.pathway.walk import find_branches
 
-    tables = {path.stem: _frame(path) for path in sorted(o.tables.glob("*.csv")) if "." not in path.stem}
     strands = {name: _frame(getattr(o, name)) for name in STRANDS}
-    _write_frame(o.pathway, find_branches(_frame(o.calls), strands, tables, _charter(o.charter)))
+    _write_frame(o.pathway, find_branches(_frame(o.calls), strands, _tables(o.tables), _charter(o.charter)))
+
+
+def _explain_subjects(o: argparse.Namespace) -> None:
+    from lmresp.cli.show import explanation_lines
+
+    store.write_text(o.explanations, "".join(explanation_lines(o.results)))
 
 
 def _collect_queries(o: argparse.Namespace) -> None:
@@ -173,13 +227,27 @@ _STEPS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[str, ...]]] 
     "check-study": (_check_study, ("study", "queries")),
     "measure-scan": (_measure_scan, ("study", "record", "results")),
     "grade-csf": (_grade_csf, ("table", "charter", "subjects", "visits", "rows", "queries")),
-    "grade-neuro": (_grade_neuro, ("table", "charter", "subjects", "visits", "rows", "queries")),
+    "grade-steroids": (_grade_steroids, ("table", "charter", "subjects", "visits", "rows", "queries")),
+    "grade-neuro": (_grade_neuro, ("table", "steroids", "charter", "subjects", "visits", "rows", "queries")),
     "grade-mri": (
         _grade_mri,
         ("index", "charter", "reads", "measured", "subjects", "visits", "rows", "measures", "queries"),
     ),
-    "call-visits": (_call_visits, ("csf", "neuro", "mri", "charter", "subjects", "queries_in", "calls", "best")),
+    "call-visits": (_call_visits, (*STRANDS, "steroids", "charter", "queries_in", "calls")),
+    "list-components": (
+        _list_components,
+        (*STRANDS, "steroids", "facts", "subjects", "charter", "components", "queries"),
+    ),
+    "follow-subjects": (
+        _follow_subjects,
+        ("calls", *STRANDS, "charter", "study", "tables", "queries_in", "best", "endpoints", "queries_out"),
+    ),
+    "estimate": (
+        _estimate,
+        ("best", "endpoints", "csf", "neuro", "charter", "subjects", "rates", "survival", "curve"),
+    ),
     "find-branches": (_find_branches, ("calls", "csf", "neuro", "mri", "charter", "tables", "pathway")),
+    "explain-subjects": (_explain_subjects, ("results", "explanations")),
     "collect-queries": (_collect_queries, ("out", "visits", "files")),
     "write-provenance": (_write_provenance, ("study", "index", "charter", "raw", "out", "dataset")),
     "write-report": (_write_report, ("results", "out")),

@@ -6,8 +6,9 @@ settings that a study agrees on. The code here only loads, proves and evaluates 
 
 from __future__ import annotations
 
-from lmresp.criteria.charter import Charter, charter_from_record, charter_record, load_charter
+from lmresp.criteria.charter import Charter, charter_from_record, charter_record
 from lmresp.criteria.load import load_scale, load_scheme, path, schemes
+from lmresp.criteria.study_charter import load_charter, read_charter
 from lmresp.criteria.table import PUBLISHED, Rule, Scheme
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "load_scale",
     "load_scheme",
     "path",
+    "read_charter",
     "schemes",
 ]

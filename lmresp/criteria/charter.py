@@ -1,28 +1,30 @@
 """The charter: every choice that turns assessments into a call, with its source and certainty.
 
 lmresp ships one (``charters/modified_rano_lm.yaml``). A study's ``charter.yaml`` names itself, overrides what its
-protocol says otherwise, and is signed by a person; a setting may be given as a bare value.
+protocol says otherwise (settings, cells of the decision table, or a whole table of its own), and is signed by a
+person; a setting may be given as a bare value.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
-from lmresp.criteria.load import load_scheme, path
-from lmresp.criteria.reading import read_yaml, schema
-from lmresp.criteria.table import Scheme
+from lmresp.criteria.cells import STRANDS as STRANDS
+from lmresp.criteria.cells import answers, canonical, own_scheme, with_cells
+from lmresp.criteria.load import load_scheme, path, schemes
+from lmresp.criteria.table import PUBLISHED, Scheme
 from lmresp.errors import CriteriaError
-from lmresp.plain_yaml import read_plain_yaml
-from lmresp.terms import Call, Certainty, Csf, Imaging, Neuro
+from lmresp.terms import Certainty
 
-DEFAULT = "charters/modified_rano_lm.yaml"
-STRANDS: dict[str, type[Csf] | type[Neuro] | type[Imaging]] = {"csf": Csf, "neuro": Neuro, "imaging": Imaging}
-"""Inputs that the scheme of the visit call must have."""
+SET_BY_DEFAULT = "default"
+"""Who set a setting that the study left alone."""
+FORMAT = "lmresp-charter/1"
+AUTHORITIES = ("published", "protocol", "unverified")
+"""Who answers for a rule: a publication that was read, the study that signed, or nobody yet."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Setting:
     certainty: str
     source: str = ""
     note: str = ""
-    set_by: str = "default"
+    set_by: str = SET_BY_DEFAULT
+    meaning: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +48,13 @@ class Charter:
     name, version, title : str
         How the charter is cited.
     signed : mapping or None
-        Who agreed on it (a role) and on which date; ``None`` when nobody did.
+        Who agreed on it (``by``, a role), on which date (``date``) and on what (``digest``); ``None`` when nobody did.
     settings : mapping of str to Setting
         Every setting, sorted by name.
+    cells : tuple of mapping
+        Cells of the visit's decision table that the study replaced (see :func:`lmresp.criteria.cells.with_cells`).
+    own_table : mapping or None
+        Content of the study's own scheme file; ``None`` when ``scheme`` names a shipped one.
     """
 
     name: str
@@ -55,33 +62,105 @@ class Charter:
     title: str
     signed: Mapping[str, str] | None
     settings: Mapping[str, Setting]
+    cells: tuple[Mapping[str, Any], ...] = ()
+    own_table: Mapping[str, Any] | None = None
 
     @property
     def label(self) -> str:
         """Name and version, as printed beside a call."""
         return f"{self.name} {self.version}"
 
+    @cached_property
+    def scheme(self) -> Scheme:
+        """Decision table of the visit call, with the study's own cells before its rules."""
+        return with_cells(self.base_scheme, self.cells, self.name)
+
+    @property
+    def base_scheme(self) -> Scheme:
+        """Decision table that `scheme` names, before the study's own cells."""
+        named, on = self.text("scheme"), self.texts("switched_on")
+        if self.own_table is None:
+            return load_scheme(named, switched_on=on)
+        scheme = own_scheme(self.own_table, named)
+        if not scheme.enabled_by_default and scheme.scheme_id not in on:
+            raise CriteriaError(f"the scheme {scheme.scheme_id} is off: {scheme.completeness}", where=named)
+        return scheme
+
+    @cached_property
+    def tables(self) -> dict[str, Scheme]:
+        """Every decision table in force: ``visit_call``, and the shipped ones that are on, by id, sorted."""
+        on = self.texts("switched_on")
+        shipped = {name: load_scheme(name, switched_on=schemes()) for name in schemes()}
+        used = {name: table for name, table in shipped.items() if table.enabled_by_default or name in on}
+        used.pop(self.text("scheme"), None)
+        return {"visit_call": self.scheme, **used}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what the charter decides; this is what a person signs, and what outputs print.
+
+        Notes
+        -----
+        It covers name and version, the value of every setting in force and, for each table in force, the answer to
+        every combination. Sources, notes, certainty and the signature itself are not part of it, nor is the software.
+        """
+        tables = {name: answers(table) for name, table in self.tables.items()}
+        settings = {name: setting.value for name, setting in self.settings.items()}
+        content = {"name": self.name, "version": self.version, "settings": settings, "tables": tables}
+        return hashlib.sha256(canonical(content).encode("utf-8")).hexdigest()
+
     @property
     def is_signed(self) -> bool:
-        """Whether a person agreed on the charter."""
-        return self.signed is not None
+        """Whether a person signed exactly what the charter decides now."""
+        return self.signed is not None and self.signed.get("digest") == self.digest
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of the charter's content (what a report prints to tell two charters apart)."""
-        text = json.dumps(charter_record(self), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    def signature(self) -> str:
+        """The signature in words."""
+        if self.signed is None:
+            return "not signed"
+        words = f"signed by {self.signed['by']} on {self.signed['date']}"
+        return words if self.is_signed else f"{words}, but the signature does not hold"
 
-    @property
-    def scheme(self) -> Scheme:
-        """Decision table of the visit call."""
-        return load_scheme(self.text("scheme"), switched_on=self.texts("switched_on"))
+    def authority(self, certainty: str) -> str:
+        """Say who answers for a rule of this certainty: one of :data:`AUTHORITIES`.
+
+        Parameters
+        ----------
+        certainty : str
+            A value of :class:`lmresp.terms.Certainty`.
+
+        Returns
+        -------
+        str
+            ``published`` when it was read in a publication, else ``protocol`` when the study signed for its charter,
+            else ``unverified``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such certainty.
+        """
+        if Certainty(certainty) in PUBLISHED:
+            return "published"
+        return "protocol" if self.is_signed else "unverified"
 
     @property
     def cells_read(self) -> str:
-        """How much of the decision table was read in its source, as printed in reports."""
+        """How much of the decision table was read in its source, as printed in reports; signing does not change it."""
+        counts = self.scheme.cells_by_certainty()
         read, cells = self.scheme.cells_read
-        return f"{read} of {cells} cells read in the source"
+        inferred = counts.get(Certainty.INFERRED, 0)
+        if not inferred:
+            return f"{read} of {cells} cells read in the source"
+        counted = f"{read} read, {inferred} inferred"
+        return f"{read + inferred} of {cells} cells read in the source or following from it ({counted})"
+
+    @property
+    def title_line(self) -> str:
+        """The charter in one line, as every output names it."""
+        lead = f"{self.title}, charter" if self.title != self.name else "Charter"
+        return f"{lead} {self.label} (sha256 {self.digest[:12]}), {self.signature}, {self.cells_read}"
 
     def text(self, name: str) -> str:
         """Value of a text setting."""
@@ -108,87 +187,48 @@ class Charter:
         return bool(self.settings[name].value)
 
 
-def load_charter(study_charter: Path | None = None) -> Charter:
-    """Load the default charter, and a study's own upon it.
+def check_signature(charter: Charter, where: str) -> None:
+    """Refuse a charter whose signature is not on what it decides.
 
     Parameters
     ----------
-    study_charter : Path, optional
-        A ``charter.yaml``: ``name``, ``version``, optional ``title`` and ``signed``, and the ``settings`` that differ
-        from the default, each as a bare value or as ``{value, certainty, source, note}``.
-
-    Returns
-    -------
-    Charter
+    charter : Charter
+    where : str
+        Name of its file, for the error.
 
     Raises
     ------
     lmresp.errors.CriteriaError
-        If the file cannot be read, breaks its schema (an unknown key is an error), or names a scheme that cannot
-        give a visit call from the three strands.
+        If the charter is signed without a digest or with another one; the line prints the right one.
     """
-    default = read_yaml(path(DEFAULT).read_text(encoding="utf-8"), DEFAULT, schema("charter"))
-    settings = {name: Setting(**given) for name, given in default["settings"].items()}
-    head = default
-    where = DEFAULT
-    if study_charter is not None:
-        where = study_charter.name
-        head = _read_study_charter(study_charter)
-        for name, given in head.get("settings", {}).items():
-            settings[name] = Setting(**{"certainty": Certainty.CONVENTION.value, **given, "set_by": head["name"]})
-    charter = Charter(
-        name=head["name"],
-        version=head["version"],
-        title=head.get("title", head["name"]),
-        signed=head.get("signed"),
-        settings=dict(sorted(settings.items())),
-    )
-    _check_scheme(charter, where)
-    return charter
-
-
-def _read_study_charter(file: Path) -> dict[str, Any]:
-    rough = read_plain_yaml(file)
-    if not isinstance(rough, dict):
-        raise CriteriaError("must be a mapping of keys to values", where=file.name, allowed="name, version, settings")
-    if isinstance(rough.get("settings"), dict):
-        rough["settings"] = {
-            name: given if isinstance(given, dict) else {"value": given} for name, given in rough["settings"].items()
-        }
-    signed = rough.get("signed")
-    if isinstance(signed, dict) and hasattr(signed.get("date"), "isoformat"):
-        signed["date"] = signed["date"].isoformat()  # YAML reads an unquoted date as a date
-    return read_yaml(json.dumps(rough, default=str), file.name, schema("charter"))
-
-
-def _check_scheme(charter: Charter, where: str) -> None:
-    scheme = charter.scheme
-    given = {each.name: set(each.words) for each in scheme.inputs}
-    wanted = {name: {word.value for word in words} for name, words in STRANDS.items()}
-    if given != wanted or not set(scheme.outputs) <= {call.value for call in Call}:
-        raise CriteriaError(
-            f"the scheme {scheme.scheme_id} does not take csf, neuro and imaging in the words of the strands",
-            where=where,
-            allowed="rano_lm_2017_overall or a scheme with its inputs and outputs",
-        )
+    if charter.signed is None or charter.is_signed:
+        return
+    given = charter.signed.get("digest", "")
+    what = "is signed for other content" if given else "is signed without a digest, so nobody can tell for what"
+    todo = "read it again (lmresp charter show), then sign with the digest that lmresp charter check prints"
+    raise CriteriaError(f"{what}; {todo}: {charter.digest}", where=where)
 
 
 def charter_record(charter: Charter) -> dict[str, Any]:
-    """Return the charter as plain data for JSON, with what a report prints about it."""
+    """Return the charter as plain data for JSON: all that rebuilds it, and what a report prints about it."""
     scheme = charter.scheme
     read, cells = scheme.cells_read
     return {
-        "format": "lmresp-charter/1",
+        "format": FORMAT,
         "name": charter.name,
         "version": charter.version,
         "title": charter.title,
         "signed": dict(charter.signed) if charter.signed else None,
         "settings": {name: dataclasses.asdict(setting) for name, setting in charter.settings.items()},
+        "cells": [dict(cell) for cell in charter.cells],
+        "own_table": dict(charter.own_table) if charter.own_table else None,
+        "digest": charter.digest,
+        "title_line": charter.title_line,
         "criteria": {
             "scheme": scheme.scheme_id,
             "title": scheme.title,
             "completeness": scheme.completeness,
-            "sha256": hashlib.sha256(path(f"schemes/{scheme.scheme_id}.yaml").read_bytes()).hexdigest(),
+            "sha256": _table_sha256(charter),
             "cells_read": read,
             "cells": cells,
             "cells_by_certainty": {level.value: n for level, n in scheme.cells_by_certainty().items()},
@@ -196,12 +236,29 @@ def charter_record(charter: Charter) -> dict[str, Any]:
     }
 
 
+def _table_sha256(charter: Charter) -> str:
+    """SHA-256 of the scheme's file or, of a study's own scheme, of its content."""
+    if charter.own_table is not None:
+        return hashlib.sha256(canonical(charter.own_table).encode("utf-8")).hexdigest()
+    return hashlib.sha256(path(f"schemes/{charter.scheme.scheme_id}.yaml").read_bytes()).hexdigest()
+
+
 def charter_from_record(record: Mapping[str, Any]) -> Charter:
-    """Rebuild a charter from :func:`charter_record` (what a job reads back)."""
-    return Charter(
+    """Rebuild a charter from :func:`charter_record` (what a job reads back); no other file is needed.
+
+    Raises
+    ------
+    lmresp.errors.CriteriaError
+        If the record is signed for other content than its own.
+    """
+    charter = Charter(
         name=record["name"],
         version=record["version"],
         title=record["title"],
         signed=record["signed"],
         settings={name: Setting(**given) for name, given in record["settings"].items()},
+        cells=tuple(record.get("cells", ())),
+        own_table=record.get("own_table"),
     )
+    check_signature(charter, "charter.json")
+    return charter

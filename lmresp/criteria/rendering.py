@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lmresp.criteria.charter import load_charter
 from lmresp.criteria.load import load_scheme, schemes
+from lmresp.criteria.study_charter import load_charter
 from lmresp.criteria.table import Scheme
 
 HEAD = """# Criteria and charter
@@ -46,11 +46,17 @@ def _scheme(scheme: Scheme) -> str:
 def _charter() -> str:
     charter = load_charter()
     rows = [
-        [f"`{name}`", str(setting.value), setting.certainty, f"{setting.source} {setting.note}".strip()]
+        [
+            f"`{name}`",
+            str(setting.value),
+            setting.certainty,
+            setting.meaning,
+            f"{setting.source} {setting.note}".strip(),
+        ]
         for name, setting in charter.settings.items()
     ]
     head = f"## Default charter: {charter.title} ({charter.label})\n\nNot signed: a study signs its own.\n\n"
-    return head + _table(["setting", "value", "certainty", "source and note"], rows)
+    return head + _table(["setting", "value", "certainty", "meaning", "source and note"], rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -85,11 +85,18 @@ class Scheme:
         return table
 
     @cached_property
-    def _positions(self) -> dict[str, pd.Index[Any]]:
-        return {each.name: pd.Index(each.words, dtype=object) for each in self.inputs}
+    def answers(self) -> npt.NDArray[np.object_]:
+        """Answer to every combination, one axis per input."""
+        answers = np.array([rule.output for rule in self.rules], dtype=object)[self.lookup]
+        answers.flags.writeable = False
+        return answers
 
     @cached_property
-    def _answers(self) -> dict[str, npt.NDArray[np.object_]]:
+    def _positions(self) -> dict[str, pd.Index[Any]]:
+        return {each.name: pd.Index(each.words) for each in self.inputs}
+
+    @cached_property
+    def _columns(self) -> dict[str, npt.NDArray[np.object_]]:
         columns = {
             "call": [rule.output for rule in self.rules],
             "rule_id": [rule.rule_id for rule in self.rules],
@@ -101,8 +108,8 @@ class Scheme:
         }
         return {name: np.array(values, dtype=object) for name, values in columns.items()}
 
-    def match(self, frame: pd.DataFrame) -> npt.NDArray[np.int16]:
-        """Return the number of the matching rule for each row.
+    def locate(self, frame: pd.DataFrame) -> tuple[npt.NDArray[np.intp], ...]:
+        """Find the combination of each row: where it lies in :attr:`lookup` and :attr:`answers`.
 
         Parameters
         ----------
@@ -111,7 +118,8 @@ class Scheme:
 
         Returns
         -------
-        numpy.ndarray of int16, shape (n,)
+        tuple of numpy.ndarray of int, each of shape (n,)
+            One array per input.
 
         Raises
         ------
@@ -123,14 +131,34 @@ class Scheme:
             if each.name not in frame.columns:
                 raise ValueError(f"{self.scheme_id}: the input {each.name!r} is missing")
             column = frame[each.name]
+            positions = self._positions[each.name]
             if column.dtype == bool:
-                column = column.map({True: "true", False: "false"})
-            code = self._positions[each.name].get_indexer(pd.Index(column.to_numpy(dtype=object), dtype=object))
+                code = positions.get_indexer(pd.Index(["false", "true"])).take(column.to_numpy().astype(np.intp))
+            else:
+                code = positions.get_indexer(pd.Index(column))
             if (code < 0).any():
-                value = column.iloc[int(np.argmax(code < 0))]
-                raise ValueError(f"{self.scheme_id}: {each.name} is {value!r}, not one of {', '.join(each.words)}")
+                raise ValueError(self._refusal(each, column.iloc[int(np.argmax(code < 0))]))
             codes.append(code)
-        return self.lookup[tuple(codes)]
+        return tuple(codes)
+
+    def match(self, frame: pd.DataFrame) -> npt.NDArray[np.int16]:
+        """Return the number of the matching rule for each row.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, shape (n, ...)
+            See :meth:`locate`.
+
+        Returns
+        -------
+        numpy.ndarray of int16, shape (n,)
+
+        Raises
+        ------
+        ValueError
+            See :meth:`locate`.
+        """
+        return self.lookup[self.locate(frame)]
 
     def decide(self, inputs: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
         """Answer every row by one gather.
@@ -153,11 +181,22 @@ class Scheme:
         """
         frame = inputs if isinstance(inputs, pd.DataFrame) else pd.DataFrame(dict(inputs))
         number = self.match(frame)
-        return pd.DataFrame({name: values[number] for name, values in self._answers.items()}, index=frame.index)
+        # The answers are a few words repeated many times: `object` shares them, text would be looked at cell by cell.
+        answers = {name: values[number] for name, values in self._columns.items()}
+        return pd.DataFrame(answers, index=frame.index, dtype=object, copy=False)
 
     def decide_one(self, inputs: Mapping[str, Any]) -> Rule:
         """Return the rule that answers a single combination (same promises as :meth:`match`)."""
-        return self.rules[int(self.match(pd.DataFrame({name: [value] for name, value in inputs.items()}))[0])]
+        place = []
+        for each in self.inputs:
+            word = _word(inputs.get(each.name, ""))
+            if word not in each.words:
+                raise ValueError(self._refusal(each, word))
+            place.append(each.words.index(word))
+        return self.rules[int(self.lookup[tuple(place)])]
+
+    def _refusal(self, each: Input, value: object) -> str:
+        return f"{self.scheme_id}: {each.name} is {value!r}, not one of {', '.join(each.words)}"
 
     def combinations(self) -> pd.DataFrame:
         """Every combination of inputs with its answer: what a clinician can check line by line."""

@@ -61,7 +61,7 @@ def check_study(
     Returns
     -------
     list of Query
-        IN005 (death), IN006, IN009, IN010, IN014, IN017, IN018, IN019, IN031 and IN034.
+        IN005 (death), IN006, IN009, IN010, IN014, IN017, IN018, IN019, IN031, IN034 and IN039.
 
     Notes
     -----
@@ -73,6 +73,7 @@ def check_study(
         *_study_ids(tables, study),
         *_unknown_subjects(tables, set_aside),
         *_after_death(tables),
+        *_before_birth(tables),
         *_windows(tables),
         *_unknown_visits(tables, set_aside),
         *_csf_conflicts(tables),
@@ -168,6 +169,43 @@ def _after_death(tables: Tables) -> Iterable[Query]:
                 limit = f"the death of the subject ({death.isoformat()})"
                 allowed = f"up to {death.isoformat()}"
                 yield _ask("IN005", table, row, column, row[column], allowed, limit=limit, sets_aside=True)
+
+    for row in tables.get("subjects", ()):
+        death, day = deaths[row["subject_id"]], dates.earliest(row["last_alive_dtc"])
+        if death and day and day > death:
+            limit, allowed = f"the death of the subject ({death.isoformat()})", f"up to {death.isoformat()}"
+            day_text = row["last_alive_dtc"]
+            yield _ask("IN005", "subjects", row, "last_alive_dtc", day_text, allowed, limit=limit, sets_aside=True)
+
+
+def _before_birth(tables: Tables) -> Iterable[Query]:
+    """Find dates before birth.
+
+    No birth date is kept. Who was 57 (or 57.9) years old at the first dose was born less than 58 years before it.
+    """
+    births: dict[str, datetime.date] = {}
+    subjects = _subjects(tables)
+    for subject, row in subjects.items():
+        start = dates.earliest(row["ref_start_dtc"])
+        if start and row["age"]:
+            births[subject] = _years_before(start, int(Decimal(row["age"])) + 1)
+    for table in TABLES:
+        columns = [c.name for c in table_spec(table).columns.values() if c.type in ("dtc", "datetime")]
+        for row in tables.get(table, ()):
+            birth = births.get(row["subject_id"])
+            for column in columns if birth else ():
+                day = dates.latest(row[column])
+                if birth and day and day < birth:
+                    known = subjects[row["subject_id"]]
+                    more = {"age": known["age"], "other": known["ref_start_dtc"]}
+                    yield _ask("IN039", table, row, column, row[column], f"{birth.isoformat()} or later", **more)
+
+
+def _years_before(day: datetime.date, years: int) -> datetime.date:
+    try:
+        return day.replace(year=day.year - years)
+    except ValueError:  # 29 February of a year that is not a leap year
+        return day.replace(year=day.year - years, day=28)
 
 
 def _windows(tables: Tables) -> Iterable[Query]:
@@ -312,10 +350,11 @@ def _days_by_subject(rows: Iterable[Row], column: str) -> dict[str, list[datetim
 
 def _visit_order(tables: Tables) -> Iterable[Query]:
     for _, rows in sorted(_by_subject(tables.get("visits", ())).items()):
-        dated = [(Decimal(row["visit_num"]), row) for row in rows if dates.is_full(row["start_dtc"])]
+        dated = [(Decimal(row["visit_num"]), row) for row in rows if dates.latest(row["start_dtc"])]
         ordered = [row for _, row in sorted(dated, key=lambda pair: pair[0])]
         for row, later in itertools.pairwise(ordered):
-            if later["start_dtc"][:10] < row["start_dtc"][:10]:
-                allowed = f"{row['start_dtc'][:10]} or later"
+            first, last = dates.earliest(row["start_dtc"]), dates.latest(later["start_dtc"])
+            if first and last and last < first:
                 more = {"other": row["visit"] or row["visit_num"], "other_date": row["start_dtc"]}
+                allowed = f"{first.isoformat()} or later"
                 yield _ask("IN019", "visits", later, "start_dtc", later["start_dtc"], allowed, **more)

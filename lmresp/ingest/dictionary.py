@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmresp.ingest import dates, spec, units
+from lmresp.ingest.table_file import MAX_BYTES
 
 _REQUIRED = {"R": "required", "C": "on condition", "O": "optional"}
 _TYPES = {
@@ -77,6 +78,8 @@ def data_dictionary() -> str:
         "is required. Headers and codes may differ in case and in blanks around them. CSV files may be UTF-8 or",
         "Windows-1252, separated by comma, semicolon or tab; numbers may have a decimal comma where it cannot be a",
         "thousands separator. `NA` is a word and not a missing value: leave a cell empty when there is nothing to say.",
+        f"A file has at most {MAX_BYTES // 1_000_000} MB. Of a workbook, hidden sheets and rows are read too, and",
+        "a formula counts with its stored result.",
         "",
         f"Dates are {dates.ALLOWED}. A record dated after the data cut is left out and named in the queries.",
         "Columns that are not listed here are not read. Columns and texts that identify a person are not taken over.",

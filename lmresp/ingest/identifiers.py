@@ -11,6 +11,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from lmresp.store import sha256_text
 
@@ -46,10 +47,13 @@ _HEADERS = re.compile(
     re.IGNORECASE,
 )
 _HASHED = re.compile(r"sha256:[0-9a-f]{16}")
+# Soft hyphen, zero-width space, direction marks, word joiner, byte order mark: copied along from web pages and PDF.
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
 # A cell that a spreadsheet would run as a formula; signed numbers, dates and lone dashes are not.
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.,eE:TZ+-]*\Z)")
 
 
+@lru_cache(maxsize=100_000)  # cells repeat
 def kind_of(text: str) -> str:
     """Say which kind of identity a text holds: empty when none was found."""
     withheld = _WITHHELD.fullmatch(text)
@@ -75,6 +79,8 @@ def with_article(kind: str) -> str:
 
 def same_code(text: str, codes: Sequence[str]) -> str | None:
     """Find a text among codes, whatever its case and blanks; None when it is none of them."""
+    if text in codes:
+        return text
     wanted = " ".join(text.split()).casefold()
     return next((code for code in codes if code.casefold() == wanted), None)
 
@@ -108,9 +114,11 @@ def hashed(text: str) -> str:
 def plain_cell(text: str) -> str:
     """Put a cell into its one safe spelling.
 
-    Unicode NFC, no blanks around it, control characters as blanks, and an apostrophe in front of what a spreadsheet
-    would run as a formula, so that no table lmresp writes can carry one.
+    Unicode NFC, no blanks (of any width) around it, nothing invisible in it, control characters as blanks, and an
+    apostrophe in front of what a spreadsheet would run as a formula, so that no table lmresp writes can carry one.
     """
-    text = unicodedata.normalize("NFC", text)
-    text = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text).strip()
+    if not (text.isascii() and text.isprintable()):  # most cells need none of this
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+        text = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text)
+    text = text.strip()
     return "'" + text if _FORMULA.match(text) else text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from lmresp.ingest import dates, identifiers, units
+from lmresp.ingest import cells, dates, identifiers, units
 from lmresp.ingest.spec import FLAG, META, Column, Table
 from lmresp.queries import Query, make
 
@@ -66,7 +66,7 @@ class RowCheck:
 
     def _identity(self, column: Column) -> None:
         text = self.cells[column.name]
-        if column.type in ("num", "int", "dtc", "datetime"):
+        if column.type in ("num", "int", "dtc", "datetime") or cells.is_failed(text):
             return
         kind = identifiers.kind_of(text)
         if kind:
@@ -86,7 +86,19 @@ class RowCheck:
         if not text:
             if column.required == "R":
                 self.ask("IN020", column.name, "", allowed=allowed_text(column))
-            return
+        elif cells.is_failed(text):
+            self.cells[column.name] = ""  # before the query: this may be the subject's own identifier
+            self.ask("IN036", column.name, text, allowed=allowed_text(column))
+        elif self._names_something(column) and cells.is_shortened_number(text):
+            self.ask("IN040", column.name, text, allowed=allowed_text(column))
+        else:
+            self._filled_cell(column, text)
+
+    def _names_something(self, column: Column) -> bool:
+        """Whether a cut number in this column would be taken for another subject, read or record."""
+        return column.type == "str" and (column.name in self.table.key or column.name.endswith("_id"))
+
+    def _filled_cell(self, column: Column, text: str) -> None:
         if column.type == "str" and len(text) > column.max_length:
             self.ask("IN026", column.name, text, length=str(len(text)), allowed=allowed_text(column))
         elif column.type in ("code", "flag"):

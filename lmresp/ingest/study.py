@@ -85,13 +85,17 @@ def open_study(folder: str | os.PathLike[str]) -> Study:
         If the folder, ``study.yaml`` or a named charter is missing or not valid; one line that says what is allowed.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112  # is_dir raises where a parent may not be opened
         raise StudyError(f"there is no study folder {folder.name!r}", allowed="a folder that holds study.yaml")
     path = folder / STUDY_FILE
-    if not path.is_file():
+    try:
+        path.lstat()
+    except FileNotFoundError:
         raise StudyError(
             f"there is no {STUDY_FILE} in {folder.name!r}", allowed="a study folder; lmresp init makes one"
-        )
+        ) from None
+    except OSError as error:
+        raise StudyError(f"the study folder {folder.name!r} cannot be opened ({error.strerror})") from None
     value = read_plain_yaml(path)
     if not isinstance(value, dict):
         raise StudyError(
@@ -143,7 +147,7 @@ def _allowed(schema: dict[str, Any], key: str) -> str:
 
 def _charter(folder: Path, name: str | None) -> Path | None:
     path = folder / (name or DEFAULT_CHARTER)
-    if path.is_file():
+    if os.path.lexists(path):  # what is there but cannot be read must not be passed over for the shipped charter
         return path
     if name:
         raise StudyError(f"the charter {name!r} does not exist", where=STUDY_FILE, allowed="a file beside study.yaml")

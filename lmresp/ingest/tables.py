@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -54,7 +55,7 @@ def check_table(
         return [], []
     headers = [header for header in raw_rows[0] if header not in META]
     names = match_headers(table, headers)
-    queries, usable = _check_headers(described, raw_rows[0], headers, names)
+    queries, usable = check_headers(table, raw_rows[0]["_file"], raw_rows[0]["_sheet"], headers)
     if not usable:
         return [], queries
     checks = [RowCheck(described, raw, names, data_cut) for raw in raw_rows]
@@ -71,35 +72,56 @@ def check_table(
     return [check.cells for check in checks if check.good], queries
 
 
-def _check_headers(
-    table: Table, first: Mapping[str, str], headers: Sequence[str], names: Mapping[str, str]
-) -> tuple[list[Query], bool]:
-    place = f"{first['_file']} sheet {first['_sheet']}" if first["_sheet"] else first["_file"]
-    where: dict[str, Any] = {"file": first["_file"], "sheet": first["_sheet"], "row": "1", "place": place}
-    allowed = ", ".join(table.columns)
-    queries = []
-    unknown = [header for header in headers if header not in names]
-    for header in unknown:
+def check_headers(table: str, file: str, sheet: str, headers: Sequence[str]) -> tuple[list[Query], bool]:
+    """Check the header of a table.
+
+    Parameters
+    ----------
+    table : str
+        A name of :data:`lmresp.ingest.spec.TABLES`.
+    file, sheet : str
+        Where the table stands.
+    headers : sequence of str
+        Its headers as written.
+
+    Returns
+    -------
+    tuple
+        The queries, and whether the table can be used: every required column is there.
+    """
+    described, names = table_spec(table), match_headers(table, headers)
+    place = f"{file} sheet {sheet}" if sheet else file
+    where: dict[str, Any] = {"file": file, "sheet": sheet, "row": "1", "place": place}
+    allowed, given = ", ".join(described.columns), set(names.values())
+    queries, unread = [], []
+    for header in (header for header in headers if header and header not in names):
+        near = _near_column(header, described)
         if identifiers.is_identity_header(header):
-            found = "a column that identifies people"
-            queries.append(
-                make(
-                    "IN015",
-                    sets_aside=False,
-                    **where,
-                    column=header,
-                    value="whole column",
-                    found=found,
-                    allowed=allowed,
-                )
-            )
-    others = [header for header in unknown if not identifiers.is_identity_header(header)]
-    if others:
-        queries.append(make("IN022", **where, value=", ".join(others)[:200], allowed=allowed))
-    given = set(names.values())
-    missing = [c for c in table.columns.values() if c.required == "R" and c.name not in given]
+            fields = {"value": "whole column", "found": "a column that identifies people", "allowed": allowed}
+            queries.append(make("IN015", sets_aside=False, **where, column=header, **fields))
+        elif near and near not in given:
+            queries.append(make("IN041", **where, column=header, value=header, near=near, allowed=near))
+        else:
+            unread.append(header)
+    if unread:
+        queries.append(make("IN022", **where, value=", ".join(unread)[:200], allowed=allowed))
+    missing = [c for c in described.columns.values() if c.required == "R" and c.name not in given]
     queries += [make("IN001", **where, column=column.name, allowed=allowed_text(column)) for column in missing]
     return queries, not missing
+
+
+def _near_column(header: str, table: Table) -> str:
+    """Find the column that a header means but for a unit, a remark in brackets or the marks between its words."""
+    word = re.sub(r"\W+", "_", re.sub(r"\(.*?\)|\[.*?\]", "", header.lower())).strip("_")
+    for name, column in table.columns.items():
+        ends = (
+            [re.sub(r"\W+", "_", unit.lower()) for unit in units.accepted_units(column.quantity)]
+            if column.quantity
+            else []
+        )
+        if word == name or word in [f"{name}_{end.strip('_')}" for end in ends]:
+            return name
+    return ""
 
 
 def _check_locked(checks: Iterable[RowCheck]) -> None:

@@ -20,7 +20,7 @@ STUDY_TEMPLATE = f"""\
 study_id: MY-STUDY          # at most 20 characters; the same as study_id in the table subjects
 data_cut: "2024-12-31"      # nothing after this day is used; lmresp takes no other "today"
 title: ""                   # for the report
-# charter: charter.yaml     # settings of the criteria; without one the defaults hold and the report prints them
+# charter: charter.yaml     # the study's own criteria, if any; `lmresp charter show` prints what holds without
 """
 WORKBOOK = "tables.xlsx"
 LAST_ROW = 5000  # closed lists are offered down to this row
@@ -49,7 +49,7 @@ def template_workbook() -> Workbook:
             if column.type in ("str", "dtc", "datetime", "code"):
                 # Text cells, so that the spreadsheet changes neither 2024-03 nor an identifier with leading zeros.
                 sheet.column_dimensions[letter].number_format = "@"
-            codes = ("Y", "N") if column.type == "flag" else column.codes
+            codes, closed = _offered(column)
             if codes:
                 used = lists.max_column + 1 if lists["A1"].value else 1
                 for row, code in enumerate((f"{name}.{column.name}", *codes), start=1):
@@ -59,7 +59,7 @@ def template_workbook() -> Workbook:
                     type="list",
                     formula1=f"lists!${source}$2:${source}${len(codes) + 1}",
                     allow_blank=True,
-                    showErrorMessage=True,
+                    showErrorMessage=closed,
                 )
                 rule.error = f"Use one of: {', '.join(codes)}"[:255]
                 sheet.add_data_validation(rule)
@@ -69,6 +69,17 @@ def template_workbook() -> Workbook:
     for letter, width in zip("ABCDE", (16, 22, 14, 60, 90), strict=True):
         readme.column_dimensions[letter].width = width
     return book
+
+
+def _offered(column: spec.Column) -> tuple[tuple[str, ...], bool]:
+    """Return the values that a column offers to choose from, and whether no others may be typed.
+
+    Where the list depends on another column, all its lists are offered together, and the check of the tables decides.
+    """
+    if column.by:
+        rules = column.by["rules"].values()
+        return tuple(dict.fromkeys(str(code) for rule in rules for code in rule.get("codes", ()))), False
+    return spec.FLAG if column.type == "flag" else column.codes, True
 
 
 def write_templates(folder: str | os.PathLike[str]) -> list[Path]:

@@ -1,105 +1,49 @@
-"""The LM scorecard: items to an overall value, and reads and drafts to the imaging status of a visit (pure).
+"""The imaging strand: reads and drafts to the imaging status of a visit (pure).
 
-Source: revised MRI scorecard, Neuro-Oncology 2019;21:648, Table 5 (items and values were read, the footnote that
-combines them was not): table ``lano_2019_overall_imaging``. Parenchymal and cranial nerve items are recorded and stay
-out of the LM value.
+How items combine is in :mod:`lmresp.mri.items`; which reads count and which one stands in :mod:`lmresp.mri.reads`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lmresp import queries
-from lmresp.criteria import Rule, load_scheme
+from lmresp.criteria import load_scheme
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import (
     STRAND_COLUMNS,
-    days,
     flag,
-    join_visits,
     joined,
     not_done_text,
     strand_frame,
-    text_frame,
     visit_grid,
 )
+from lmresp.mri.drafts import pool_drafts
+from lmresp.mri.items import KEYS, joined_by, overall_from_items, presence_now, worst_word
+from lmresp.mri.read_nodules import compare_nodules
+from lmresp.mri.reads import accept_reads, judge_reads, locked_rows, seen_at_baseline
 from lmresp.queries import Query
 from lmresp.terms import Change, Item, Presence
 
+__all__ = ["BM_ITEMS", "COLUMNS", "grade_mri", "overall_from_items"]
+
 COLUMNS = (
     *STRAND_COLUMNS,
-    *("source", "overall", "scans", "draft_status", "draft_overall", "read_id", "hydrocephalus"),
+    *("source", "overall", "scans", "draft_status", "draft_overall", "read_id", "hydrocephalus", "comparator"),
+    *("readers", "nodules", "sum_products", "sum_products_change", "nodules_new", "parenchymal"),
+    *("bm_target", "bm_nontarget", "bm_new", "mri_pattern"),
 )
-LM_ITEMS = (Item.NODULES.value, Item.LINEAR.value, Item.HYDROCEPHALUS.value)
-"""Items that count for the LM value, in brain and spine (hydrocephalus in the brain only)."""
-WORST_FIRST = ("PD", "NE", "SD", "PR", "CR")
-"""Order in which overall values of several compartments combine: a missing part never supports stability."""
-_ROLES = {"ADJUDICATION COMMITTEE": 0, "INDEPENDENT ASSESSOR": 1, "INVESTIGATOR": 2}
-_KEYS = ["subject_id", "number"]
-_READ = (
-    *("read_id", "subject_id", "visit_num", "scan_dtc", "reader_id", "role", "read_dtc", "locked_dtc", "compartment"),
-    *("item", "value", "reason_ne", "supersedes", "row_id"),
-)
-
-
-def overall_from_items(items: Iterable[Mapping[str, Any]]) -> Rule | None:
-    """Combine the items of one scan into the overall value of the scorecard.
-
-    Parameters
-    ----------
-    items : iterable of mapping
-        ``item`` (:class:`lmresp.terms.Item`), ``compartment``, ``presence`` (:class:`lmresp.terms.Presence`) and
-        ``change`` (:class:`lmresp.terms.Change`, or None on the reference scan).
-
-    Returns
-    -------
-    Rule or None
-        The rule that answers (``output`` is CR, PR, SD, PD or NE, with ``rule_id`` and ``certainty``); None when no LM
-        item carries a change, as on the reference scan.
-
-    Notes
-    -----
-    Everything is resolved when an item improved and no LM item is left present.
-    """
-    rows = pd.DataFrame([dict(item) for item in items], columns=["item", "compartment", "presence", "change"])
-    rows = _words(rows)
-    if not rows["change"].ne("").any():
-        return None
-    decided = _combine(rows.assign(one=1), ["one"])
-    scheme = load_scheme("lano_2019_overall_imaging")
-    return next(rule for rule in scheme.rules if rule.rule_id == decided["rule_id"].iloc[0])
-
-
-def _words(rows: pd.DataFrame) -> pd.DataFrame:
-    out = rows.copy()
-    for name in out.columns.intersection(["item", "presence", "change", "reason"]):
-        out[name] = [("" if pd.isna(cell) else str(cell)) for cell in out[name]]
-    return out[out["item"].isin(LM_ITEMS)]
-
-
-def _combine(items: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Answer ``lano_2019_overall_imaging`` for every group of items that carries a change."""
-    marks = items[keys].assign(
-        any_worse=items["change"] == Change.WORSE.value,
-        any_improved=items["change"] == Change.IMPROVED.value,
-        any_ne=(items["change"] == Change.NE.value) | (items["presence"] == Presence.NE.value),
-        changed=items["change"] != "",
-        present=items["presence"] == Presence.PRESENT.value,
-        known=items["presence"] != "",
-    )
-    by_group = marks.groupby(keys, sort=True)
-    groups = by_group[["any_worse", "any_improved", "any_ne", "changed", "present"]].any()
-    known = by_group["known"].all()
-    nothing_left = known & ~groups["present"] & ~groups["any_ne"]
-    groups["all_resolved"] = groups["any_improved"] & ~groups["any_worse"] & nothing_left
-    groups["presence_known"] = known
-    groups = groups[groups["changed"]].reset_index()
-    decided = load_scheme("lano_2019_overall_imaging").decide(groups)
-    return pd.concat([groups[[*keys, "presence_known"]], decided[["call", "rule_id", "certainty", "flags"]]], axis=1)
+BM_ITEMS = {
+    "BM_TARGET": ("PD", "NE", "SD", "PR", "CR"),
+    "BM_NONTARGET": ("UNEQUIVOCAL_PD", "NE", "STABLE_OR_IMPROVED", "NONE"),
+    "BM_NEW": ("PRESENT", "NE", "ABSENT"),
+}
+"""Inputs of RANO-BM for parenchymal lesions, which stay out of the LM value; the worst of several parts first."""
+_PARENCHYMAL = (Change.WORSE, Presence.NE, Presence.PRESENT, Change.NO_CHANGE, Change.IMPROVED, Presence.ABSENT)
 
 
 def grade_mri(
@@ -118,34 +62,38 @@ def grade_mri(
     drafts : sequence of mapping
         Scan results (``*_scan.json``).
     charter : Charter
-        ``draft_may_stand``, ``join_window_days``.
+        ``draft_may_stand``, ``read_model``, ``adjudicate_on``, ``reference_imaging``, ``join_window_days``.
 
     Returns
     -------
     frame : pandas.DataFrame
         One row per visit of ``visits``, columns :data:`COLUMNS`, all text, sorted by subject and visit number.
         ``status`` is a value of :class:`lmresp.terms.Imaging`; the draft stays in ``draft_status`` and
-        ``draft_overall`` beside a read. The baseline visit is graded against itself.
+        ``draft_overall`` beside a read. The baseline visit is graded against itself. ``disputed`` holds what other
+        readers of the same rank make of the visit, or what the items give where the overall value contradicts them.
+        ``mri_pattern`` (up to baseline) is A linear, B nodular, C both, D_hydrocephalus or D_normal.
     problems : list of Query
-        IN011 (a read that is not locked), IN013 (overall not implied by items), DV009 (readers disagree and nobody
-        adjudicated).
+        IN011, IN012, IN013, DV008, DV009, DV040, DV042 to DV047.
 
     Notes
     -----
-    A read is what one reader in one role says of one visit. An adjudicated read stands before an independent one, and
-    that before the investigator's. Rows named in ``supersedes`` of a locked row are replaced. Two readers of the same
-    role with different overall values and no adjudication leave the visit not evaluable.
+    Which read stands: :func:`lmresp.mri.reads.accept_reads`. A read that compares with another scan than
+    ``reference_imaging`` stands and is flagged ``comparator_differs``; a draft always compares with the baseline.
 
     A compartment seen at baseline, in the draft or in a locked read, is expected of every later draft; a draft of the
     brain only that follows one of the brain only is evaluable and flagged ``spine_not_assessed``. ``reason`` names the
     items that were not evaluable, with the reason of each.
     """
     grid = visit_grid(subjects, visits)
-    rows, problems = _locked(reads, grid, charter)
-    read, more = _accepted(rows, grid)
-    problems += more
-    drafted = _drafted(drafts, _seen_at_baseline(rows, grid), grid, charter)
-    frame = strand_frame(grid, read.merge(drafted, on=_KEYS, how="outer"))
+    rows, problems = locked_rows(reads, grid, charter)
+    judged_reads, more = judge_reads(rows)
+    read, chosen, open_cases = accept_reads(judged_reads, rows, charter)
+    facts, doubts = _read_facts(chosen, charter)
+    problems += [*more, *open_cases, *doubts]
+    drafted, items = pool_drafts(drafts, seen_at_baseline(rows), grid, charter)
+    drafted = drafted.merge(_pattern(items).rename("draft_pattern").reset_index(), on=KEYS, how="left")
+    found = read.merge(facts, on=KEYS, how="left", validate="one_to_one").merge(drafted, on=KEYS, how="outer")
+    frame = strand_frame(grid, found)
     early = frame["position"] != ""
     by_read = (frame["reader"] != "").astype(bool)
     by_draft = ~by_read & frame["measured"].eq("Y") & charter.on("draft_may_stand")
@@ -169,183 +117,77 @@ def grade_mri(
             frame["position"],
             flag(frame["source"] == "draft", "draft"),
             frame["read_flags"].where(by_read, frame["draft_flags"].where(by_draft, "")),
+            frame["fact_flags"],
+            flag(by_draft & ~early & (charter.text("reference_imaging") != "baseline"), "comparator_differs"),
             flag(differs, "read_differs_from_draft"),
             flag(no_spine, "spine_not_assessed"),
         ]
     )
     frame["hydrocephalus"] = frame["read_hydro"].where(frame["read_hydro"] != "", frame["draft_hydro"])
     frame["reason"] = _reason(frame)
-    frame["disputed"] = ""
+    frame["disputed"] = frame["read_disputed"]
+    frame["comparator"] = frame["comparator"].where(~by_draft, "BASELINE").where(~early, "")
+    pattern = np.select([by_read, by_draft], [frame["read_pattern"], frame["draft_pattern"]], default="")
+    frame["mri_pattern"] = np.where(early, pattern, "").astype(object)
     dated = frame["read_date"].where(frame["read_date"] != "", frame["draft_date"])
     frame["date"] = dated.where(dated != "", frame["date"])
     return frame[list(COLUMNS)].astype(object), problems
 
 
-def _locked(reads: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> tuple[pd.DataFrame, list[Query]]:
-    rows = text_frame(reads, _READ)
-    rows = rows[rows["subject_id"].isin(grid["subject_id"]) & rows["role"].str.upper().isin(_ROLES)]
-    unlocked = rows["locked_dtc"] == ""
-    problems = [
-        queries.make(
-            "IN011",
-            subject_id=row.subject_id,
-            column="locked_dtc",
-            value=row.read_id,
-            place=row.row_id,
-            allowed="a date and time, UTC",
-        )
-        for row in rows[unlocked].itertuples()
-    ]
-    rows = rows[~unlocked]
-    rows = rows[~rows["read_id"].isin(set(rows["supersedes"]) - {""})].reset_index(drop=True)
-    rows["day"] = days(rows["scan_dtc"])
-    rows = join_visits(rows, grid, charter)
-    rows["rank"] = rows["role"].str.upper().map(_ROLES)
-    rows["item"], rows["value"] = rows["item"].str.upper(), rows["value"].str.upper()
-    return rows[rows["number"].notna()].drop(columns="visit_num"), problems
-
-
-def _seen_at_baseline(rows: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
-    """Subject and compartment of the LM items that a locked read found present or absent up to baseline."""
-    early = rows.merge(grid.loc[grid["position"] != "", _KEYS], on=_KEYS)
-    early = early[early["item"].isin(LM_ITEMS) & early["value"].isin([Presence.PRESENT.value, Presence.ABSENT.value])]
-    whole = early[early["compartment"] == "WHOLE"]
-    parts = pd.concat([early, whole.assign(compartment="BRAIN"), whole.assign(compartment="SPINE")])
-    parts = parts[parts["compartment"].isin(["BRAIN", "SPINE"])]
-    return parts[["subject_id", "compartment"]].drop_duplicates()
-
-
-def _open_items(items: pd.DataFrame, keys: list[str]) -> pd.Series:
-    """List the items that are not evaluable, each as ``ITEM COMPARTMENT: reason``, by ``keys``."""
-    words = items["item"] + " " + items["compartment"] + items["reason"].map(lambda text: f": {text}" if text else "")
-    texts: pd.Series = words.groupby([items[key] for key in keys]).agg(lambda each: "; ".join(sorted(set(each))))
-    return texts.astype(object)
-
-
-def _accepted(rows: pd.DataFrame, grid: pd.DataFrame) -> tuple[pd.DataFrame, list[Query]]:
-    """Return the read that stands for each visit, and what is wrong with it."""
-    one = [*_KEYS, "rank", "reader_id"]
-    rows = rows.merge(grid[[*_KEYS, "position", "visit"]], on=_KEYS, how="left")
-    rows = rows.sort_values([*one, "read_dtc", "read_id"], kind="stable")
-    rows = rows.drop_duplicates([*one, "compartment", "item"], keep="last")
-    readers = rows.groupby(one, sort=True).agg(
-        row_ids=("row_id", lambda ids: ";".join(sorted(ids))),
-        read_id=("read_id", lambda ids: ";".join(sorted(ids))),
-        read_date=("scan_dtc", "max"),
-        read_spine=("compartment", lambda names: "Y" if set(names) & {"SPINE", "WHOLE"} else ""),
-        position=("position", "first"),
-        visit=("visit", "first"),
-    )
-    readers["read_date"] = readers["read_date"].str[:10]
-    total = rows[rows["item"] == Item.OVERALL.value].copy()
-    total["severity"] = total["value"].map({word: place for place, word in enumerate(WORST_FIRST)})
-    total["part"] = total["compartment"] != "WHOLE"
-    total = total.sort_values([*one, "part", "severity"], kind="stable").drop_duplicates(one).set_index(one)
-    items = rows.assign(
-        presence=rows["value"].where(rows["value"].isin([word.value for word in Presence]), ""),
-        change=rows["value"].where(rows["value"].isin([word.value for word in Change]), ""),
-    )
-    items = items[items["item"].isin(LM_ITEMS) & (items["position"] == "")]
-    unread = rows[(rows["value"] == "NE") & (rows["position"] == "")]
-    readers["read_open"] = _open_items(unread.rename(columns={"reason_ne": "reason"}), one)
-    implied = _combine(items, one).set_index(one)
-    readers["stated"] = total["value"]
-    readers["implied"] = implied["call"]
-    readers[["stated", "implied"]] = readers[["stated", "implied"]].astype(object).fillna("")
-    readers["read_overall"] = readers["stated"].where(readers["stated"] != "", readers["implied"])
-    readers["read_overall"] = readers["read_overall"].replace({"": "NE", "INVALID_INPUT": "NE"})
-    # Without the presence of each item CR and PR cannot be told apart from the changes alone.
-    same = (readers["stated"] == readers["implied"]) | (readers[["stated", "implied"]].isin(["CR", "PR"]).all(axis=1))
-    not_implied = (readers["stated"] != "") & (readers["implied"] != "") & ~same & (readers["position"] == "")
-    readers["read_flags"] = joined(
-        [
-            flag(not_implied, "overall_not_implied_by_items"),
-            flag((readers["stated"] == "") & (readers["position"] == ""), "overall_from_items"),
-        ]
-    )
-    readers = readers.join(_read_hydrocephalus(rows, one)).reset_index()
-    readers[["read_hydro", "read_open"]] = readers[["read_hydro", "read_open"]].astype(object).fillna("")
-    problems = [
-        queries.make("IN013", subject_id=row.subject_id, visit=row.visit, value=row.stated, implied=row.implied)
-        for row in readers[not_implied.to_numpy()].itertuples()
-    ]
-    best_rank = readers.groupby(_KEYS)["rank"].transform("min")
-    readers = readers[readers["rank"] == best_rank]
-    opinions = readers.groupby(_KEYS)["read_overall"].transform("nunique")
-    open_case = (opinions > 1) & (readers["position"] == "")
-    readers.loc[open_case, "read_overall"] = "NE"
-    readers.loc[open_case, "read_flags"] = "readers_disagree"
-    readers = readers.rename(columns={"reader_id": "reader"})
-    chosen = readers.drop_duplicates(_KEYS)
+def _read_facts(rows: pd.DataFrame, charter: Charter) -> tuple[pd.DataFrame, list[Query]]:
+    """Return what the reads that stand say beside the LM value; one row per visit."""
+    rows = rows.assign(presence=presence_now(rows))
+    facts = rows.groupby(KEYS, sort=True)[["visit", "position"]].first()
+    facts["named"], facts["against"] = joined_by(rows, KEYS, "comparator"), joined_by(rows, KEYS, "against")
+    facts["named"] = facts["named"].astype(object).fillna("")
+    reference = charter.text("reference_imaging").upper()
+    facts["comparator"] = facts["named"].where(facts["named"] != "", f"({reference})")
+    differs = (facts["position"] == "") & (facts["against"] != reference)
+    facts["read_hydro"] = _item(rows, Item.HYDROCEPHALUS.value, "presence", ("PRESENT", "NE", "ABSENT"))
+    facts["parenchymal"] = _item(rows, Item.PARENCHYMAL.value, "value", tuple(word.value for word in _PARENCHYMAL))
+    for name, worst_first in BM_ITEMS.items():
+        facts[name.lower()] = _item(rows, name, "value", worst_first)
+    facts["read_pattern"] = _pattern(rows)
+    nodules, problems = compare_nodules(rows, charter)
+    facts = facts.join(nodules.set_index(KEYS))
+    facts["fact_flags"] = joined([flag(differs, "comparator_differs"), facts["nodule_flags"].astype(object).fillna("")])
     problems += [
-        queries.make("DV009", subject_id=row.subject_id, visit=row.visit, value=row.row_ids)
-        for row in chosen[chosen["read_flags"] == "readers_disagree"].itertuples()
+        queries.make("DV042", subject_id=row.subject_id, visit=row.visit, value=row.against, other=reference)
+        for row in facts[differs].reset_index().itertuples()
     ]
-    kept = ["row_ids", "read_id", "read_date", "read_spine", "read_overall", "read_flags", "reader"]
-    return chosen[[*_KEYS, *kept, "read_hydro", "read_open"]], problems
+    return facts.drop(columns=["visit", "position", "named", "against", "nodule_flags"]).reset_index(), problems
 
 
-def _read_hydrocephalus(rows: pd.DataFrame, one: list[str]) -> pd.Series:
-    """Presence of hydrocephalus by reader and visit: worse means present, no change keeps the baseline's."""
-    hydro = rows[rows["item"] == Item.HYDROCEPHALUS.value]
-    at_baseline = hydro[hydro["position"] != ""].drop_duplicates("subject_id", keep="last")
-    before = at_baseline.set_index("subject_id")["value"]
-    same = hydro["subject_id"].map(before.to_dict()).fillna(Presence.NE.value)
-    value = hydro["value"].map({"PRESENT": "PRESENT", "ABSENT": "ABSENT", "WORSE": "PRESENT"}).astype(object)
-    value = value.mask(hydro["value"] == Change.NO_CHANGE.value, same).fillna(Presence.NE.value)
-    return hydro.assign(read_hydro=value).drop_duplicates(one, keep="last").set_index(one)["read_hydro"]
+def _item(rows: pd.DataFrame, item: str, column: str, worst_first: tuple[str, ...]) -> pd.Series:
+    """Value of an item by visit; of several compartments the worst."""
+    mine = rows[rows["item"] == item]
+    return worst_word(mine[column], [mine[key] for key in KEYS], worst_first)
 
 
-def _drafted(
-    drafts: Sequence[Mapping[str, Any]], seen: pd.DataFrame, grid: pd.DataFrame, charter: Charter
-) -> pd.DataFrame:
-    """Pool the drafts of a visit's scans; a compartment of the baseline that is missing now is not evaluable."""
-    fields = ("scan", "subject_id", "visit_num", "scan_date", "status", "reason")
-    scans = text_frame(
-        pd.DataFrame([{name: draft.get(name) for name in fields} for draft in drafts], dtype=object), fields
-    )
-    scans = join_visits(scans.assign(day=days(scans["scan_date"])), grid, charter)
-    scans = scans[scans["number"].notna()].sort_values([*_KEYS, "scan"], kind="stable")
-    place = scans.set_index("scan")[_KEYS]
-    items = pd.DataFrame(
+def _pattern(items: pd.DataFrame) -> pd.Series:
+    """Type of meningeal enhancement by visit (EANO-ESMO 2023, Table 1), ``""`` where an item that decides is not known.
+
+    Linear enhancement is A, nodules B, both C; neither is D, with hydrocephalus or without.
+    """
+    order = ("PRESENT", "NE", "ABSENT")
+    found = {item.value: _item(items, item.value, "presence", order) for item in (Item.LINEAR, Item.NODULES)}
+    found["HYDROCEPHALUS"] = _item(items, Item.HYDROCEPHALUS.value, "presence", order)
+    state = pd.DataFrame(found)
+    there, gone = state == "PRESENT", state == "ABSENT"
+    neither = gone["LINEAR"] & gone["NODULES"]
+    letter = np.select(
         [
-            {**dict(zip(_KEYS, place.loc[draft["scan"]], strict=True)), **item}
-            for draft in drafts
-            if draft["scan"] in place.index and draft["status"] == "measured"
-            for item in (draft.get("scorecard") or {}).get("items", [])
+            there["LINEAR"] & there["NODULES"],
+            there["LINEAR"] & gone["NODULES"],
+            gone["LINEAR"] & there["NODULES"],
+            neither & there["HYDROCEPHALUS"],
+            neither & gone["HYDROCEPHALUS"],
         ],
-        columns=[*_KEYS, "item", "compartment", "presence", "change", "reason"],
+        ["C", "A", "B", "D_hydrocephalus", "D_normal"],
+        default="",
     )
-    items = _words(items).merge(grid[[*_KEYS, "position"]], on=_KEYS, how="left")
-    at_baseline = pd.concat([items.loc[items["position"] != "", ["subject_id", "compartment"]], seen])
-    followed = items[items["position"] == ""]
-    expected = followed[_KEYS].drop_duplicates().merge(at_baseline.drop_duplicates(), on="subject_id")
-    missing = expected.merge(followed[[*_KEYS, "compartment"]].drop_duplicates(), how="left", indicator=True)
-    missing = missing[missing["_merge"] == "left_only"].drop(columns="_merge")
-    gaps = missing.assign(item=Item.LINEAR.value, presence=Presence.NE.value, change=Change.NE.value, position="")
-    followed = pd.concat([followed, gaps.assign(reason="seen at baseline, not part of this draft")])
-    decided = _combine(followed, _KEYS).set_index(_KEYS)
-    not_evaluable = (followed["change"] == Change.NE.value) | (followed["presence"] == Presence.NE.value)
-    found = scans.groupby(_KEYS, sort=True).agg(
-        scans=("scan", lambda names: ";".join(sorted(names))),
-        measured=("status", lambda states: "Y" if "measured" in set(states) else "N"),
-        draft_reason=("reason", lambda reasons: "; ".join(sorted(set(reasons) - {""}))),
-        draft_date=("scan_date", "max"),
-    )
-    found["draft_overall"] = decided["call"].replace({"INVALID_INPUT": "NE"})
-    found["draft_flags"] = decided["flags"]
-    gap_flag = missing[_KEYS].drop_duplicates().assign(gap="compartment_missing").set_index(_KEYS)["gap"]
-    found["gap"] = gap_flag
-    found["draft_open"] = _open_items(followed[not_evaluable], _KEYS)
-    text = ["draft_overall", "draft_flags", "gap", "draft_open"]
-    found[text] = found[text].astype(object).fillna("")
-    found["draft_flags"] = joined([found["draft_flags"], found["gap"]])
-    hydro = items[items["item"] == Item.HYDROCEPHALUS.value].drop_duplicates(_KEYS, keep="last").set_index(_KEYS)
-    found["draft_hydro"] = hydro["presence"]
-    spine = items[items["compartment"].isin(["SPINE", "WHOLE"]) & (items["presence"] != Presence.NE.value)]
-    spine = spine[_KEYS].drop_duplicates()
-    found["draft_spine"] = spine.assign(spine="Y").set_index(_KEYS)["spine"]
-    return found.drop(columns="gap").reset_index()
+    index = state.index.set_names(KEYS) if len(state) else pd.MultiIndex.from_arrays([[], []], names=KEYS)
+    return pd.Series(letter, index=index, dtype=object)
 
 
 def _reason(frame: pd.DataFrame) -> pd.Series:
@@ -356,7 +198,7 @@ def _reason(frame: pd.DataFrame) -> pd.Series:
     draft_reason = frame["draft_reason"].map(lambda text: f": {text}" if text else "")
     chosen = np.select(
         [
-            frame["read_flags"].eq("readers_disagree"),
+            frame["read_flags"].str.split(";").map(lambda names: "readers_disagree" in names).astype(bool),
             frame["source"] == "read",
             frame["source"] == "draft",
             frame["measured"] == "N",

@@ -10,7 +10,7 @@ import pandas as pd
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import BASELINE, BEFORE_BASELINE, days, join_visits, text_frame, visit_grid
 from lmresp.pathway.graph import UNKNOWN, Graph
-from lmresp.terms import Call, Csf, Imaging, Neuro
+from lmresp.terms import Call, Csf, Imaging, Neuro, Steroids
 
 _KEYS = ["subject_id", "number"]
 _CSF_WORD = {
@@ -21,6 +21,7 @@ _CSF_WORD = {
     Csf.POSITIVE_NEW.value: "positive",
     Csf.MISSING.value: "missing",
 }
+
 MM_PER_CM = 10.0
 """Pressure in mmH2O per cmH2O; the checked table csf keeps opening pressure in cmH2O."""
 
@@ -37,7 +38,8 @@ def derive_facts(
     Parameters
     ----------
     calls : pandas.DataFrame
-        As :func:`lmresp.response.call.call_visits` returns them.
+        As :func:`lmresp.response.call.call_visits` returns them; its column ``steroids``, where there is one, holds a
+        value of :class:`lmresp.terms.Steroids`.
     strands : mapping of str to pandas.DataFrame
         ``csf``, ``neuro``, ``mri`` as their graders return them.
     tables : mapping of str to pandas.DataFrame
@@ -80,11 +82,24 @@ def derive_facts(
     facts["egfr_mutation"] = "Y" if entry else UNKNOWN
     facts["lm_certainty"] = _lm_certainty(rows, people, strands["csf"], graph.lm_types, entry=entry)
     facts["targeted_option"] = np.where(facts["tki"] == "current", "Y", UNKNOWN)
-    _overlay_recorded(facts, rows, tables.get("facts", pd.DataFrame()), graph)
+    dose = text_frame(calls, ["steroids"])["steroids"].str.lower()
+    facts["steroids"] = dose.replace(Steroids.NONE.lower(), "none").to_numpy()
+    facts["steroids"] = facts["steroids"].where(facts["steroids"].isin(graph.facts["steroids"].values), UNKNOWN)
+    recorded = tables.get("facts", pd.DataFrame())
+    _overlay_recorded(facts, rows, recorded, graph)
+    facts["earlier_block"] = _yes(_earlier_block(rows, recorded))
     for name in graph.facts:
         if name not in facts.columns and name != "inadequate":
             facts[name] = UNKNOWN
     return facts.astype(object)
+
+
+def _earlier_block(rows: pd.DataFrame, recorded: pd.DataFrame) -> pd.Series:
+    """Tell whether a blocked CSF flow was recorded at a visit before."""
+    table = text_frame(recorded, ["subject_id", "visit_num", "csf_flow"])
+    blocked = table[table["csf_flow"].str.casefold() == "blocked"]
+    first = pd.to_numeric(blocked["visit_num"], errors="coerce").groupby(blocked["subject_id"]).min().to_dict()
+    return rows["number"] > rows["subject_id"].map(first)
 
 
 def _yes(where: pd.Series) -> pd.Series:

@@ -13,6 +13,10 @@ from graphlib import CycleError, TopologicalSorter
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
 from lmresp.criteria.reading import read_yaml
 from lmresp.criteria.table import Scheme, build_scheme
 from lmresp.errors import CriteriaError
@@ -20,6 +24,8 @@ from lmresp.errors import CriteriaError
 COLLECT = "B_COLLECT"
 UNKNOWN = "unknown"
 NO_BRANCH = "-"
+ARROWS = (" > ", " -> ")
+"""What parts the nodes and the answers of a trail, so no note may hold it."""
 OPEN_WORDS = (UNKNOWN, "missing", "not_evaluable")
 """Values that leave a fact open, unless the fact names its own."""
 
@@ -30,6 +36,8 @@ class Fact:
 
     Attributes
     ----------
+    label : str
+        Name in words.
     collect : mapping of str to str
         What to ask for, by each value that leaves the fact open.
     recorded : str
@@ -37,6 +45,7 @@ class Fact:
     """
 
     name: str
+    label: str
     values: tuple[str, ...]
     meaning: str
     collect: Mapping[str, str]
@@ -45,15 +54,48 @@ class Fact:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Node:
-    """One node: its table, and per rule the facts to ask for when they are unknown."""
+    """One node of the graph.
+
+    Attributes
+    ----------
+    table : Scheme
+        Decision table over the node's facts; the output is the next node, or branches joined with ``;``.
+    collect : mapping of str to tuple of str
+        Per rule the facts to ask for when they are open.
+    then : mapping of str to str
+        Per rule that ends in a branch the node at which the way goes on once the branch has been dealt with.
+    certainty : mapping of str to str
+        Grade A to D by what it holds for; one grade for all stands under the empty name.
+    """
 
     name: str
     label: str
     table: Scheme
     collect: Mapping[str, tuple[str, ...]]
+    then: Mapping[str, str]
     evidence: tuple[str, ...]
-    certainty: str
+    certainty: Mapping[str, str]
     parallel: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Remark:
+    """Something said beside the branch when the facts fit; it changes nothing.
+
+    In ``Graph.disagreement`` ``when`` is over the answers of the rules for an inadequate response.
+    """
+
+    when: Mapping[str, tuple[str, ...]]
+    text: str
+    evidence: tuple[str, ...]
+    certainty: str = ""
+
+    def fits(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Tell for every row of a frame, one column per name in ``when``, whether the remark holds."""
+        fitting = np.ones(len(frame), dtype=bool)
+        for name, allowed in self.when.items():
+            fitting &= frame[name].isin(list(allowed)).to_numpy()
+        return fitting
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,10 +108,13 @@ class Graph:
     disclaimer: str
     entry: str
     drugs: Mapping[str, tuple[str, ...]]
+    certainties: Mapping[str, str]
     lm_types: Mapping[str, str]
     facts: Mapping[str, Fact]
     nodes: Mapping[str, Node]
     inadequate: Mapping[str, Scheme]
+    remarks: tuple[Remark, ...]
+    disagreement: tuple[Remark, ...]
     branches: Mapping[str, str]
     citations: Mapping[str, str]
 
@@ -81,8 +126,14 @@ def load_graph(graph_id: str) -> Graph:
     Raises
     ------
     lmresp.errors.CriteriaError
-        If there is no such graph, it breaks its schema, a node is not total or has dead rows, a node or branch that is
-        named does not exist or is never reached, or the nodes form a circle.
+        If there is no such graph, it breaks its schema, a node is not total or has dead rows, a node, branch, fact or
+        piece of evidence that is named does not exist, a node or branch is never reached, the nodes form a circle, or
+        a note cannot be told apart in a trail.
+
+    Notes
+    -----
+    Every node has exactly one answer for every combination of its facts, every answer is a node or a branch, and the
+    nodes form no circle; so every combination of all facts ends in exactly one branch (or one set of options).
     """
     file = files("lmresp.pathway").joinpath("graph", f"{graph_id}.yaml")
     if not file.is_file():
@@ -101,6 +152,8 @@ def graph_from_text(text: str, where: str) -> Graph:
         for name, given in content["inadequate"].items()
     }
     order = _checked_order(nodes, content["entry"], content["branches"], where)
+    values = {name: fact.values for name, fact in facts.items()}
+    answers = {name: table.outputs for name, table in rules.items()}
     return Graph(
         graph_id=content["id"],
         version=content["version"],
@@ -108,10 +161,15 @@ def graph_from_text(text: str, where: str) -> Graph:
         disclaimer=content["disclaimer"],
         entry=content["entry"],
         drugs={name: tuple(drug.lower() for drug in drugs) for name, drugs in content["drugs"].items()},
+        certainties=content["certainties"],
         lm_types=content["lm_types"]["words"],
         facts=facts,
         nodes={name: nodes[name] for name in order},
         inadequate=rules,
+        remarks=tuple(_remark(given, "text", values, content["evidence"], where) for given in content["remarks"]),
+        disagreement=tuple(
+            _remark(given, "why", answers, content["evidence"], where) for given in content["disagreement"]
+        ),
         branches=content["branches"],
         citations={name: _cite(given, content["tags"], where) for name, given in content["evidence"].items()},
     )
@@ -124,7 +182,21 @@ def _fact(name: str, given: Mapping[str, Any], where: str) -> Fact:
     lost = sorted(set(asked) - set(values))
     if lost:
         raise CriteriaError(f"{name} is collected when {lost[0]!r}", where=where, allowed=", ".join(values))
-    return Fact(name, values, given["meaning"], asked, given.get("recorded", ""))
+    return Fact(name, given["label"], values, given["meaning"], asked, given.get("recorded", ""))
+
+
+def _remark(
+    given: Mapping[str, Any], text: str, values: Mapping[str, tuple[str, ...]], evidence: Mapping[str, Any], where: str
+) -> Remark:
+    when = {name: tuple(words) for name, words in given["when"].items()}
+    for name, words in when.items():
+        lost = [word for word in words if word not in values.get(name, ())]
+        if lost:
+            raise CriteriaError(f"a remark hangs on {name} {lost[0]!r}", where=where, allowed=", ".join(values))
+    lost = [key for key in given["evidence"] if key not in evidence]
+    if lost:
+        raise CriteriaError(f"a remark names {lost[0]!r}, which is not in the file", where=where)
+    return Remark(when, given[text].strip(), tuple(given["evidence"]), given.get("certainty", ""))
 
 
 def _cite(given: Mapping[str, str], tags: Mapping[str, str], where: str) -> str:
@@ -168,15 +240,26 @@ def _node(
     name: str, given: Mapping[str, Any], facts: Mapping[str, Fact], evidence: Mapping[str, Any], where: str
 ) -> Node:
     table = _table(name, given, "to", facts, where)
-    rows = zip(table.rules, given["rules"], strict=True)
-    collect = {rule.rule_id: tuple(row.get("collect", ())) for rule, row in rows}
+    rows = list(zip((rule.rule_id for rule in table.rules), given["rules"], strict=True))
+    collect = {rule_id: tuple(row.get("collect", ())) for rule_id, row in rows}
     asked = [fact for wanted in collect.values() for fact in wanted]
     for wanted, known in ((given["evidence"], evidence), (asked, facts)):
         lost = [item for item in wanted if item not in known]
         if lost:
             raise CriteriaError(f"{name} names {lost[0]!r}, which is not in the file", where=where)
+    unclear = [row["note"] for _, row in rows if any(arrow in row["note"] for arrow in ARROWS)]
+    if unclear:
+        raise CriteriaError(f"{name} has the note {unclear[0]!r}, which a trail cannot hold", where=where)
+    graded = given["certainty"]
     return Node(
-        name, given["label"], table, collect, tuple(given["evidence"]), given["certainty"], given.get("parallel", False)
+        name=name,
+        label=given["label"],
+        table=table,
+        collect=collect,
+        then={rule_id: row["then"] for rule_id, row in rows if "then" in row},
+        evidence=tuple(given["evidence"]),
+        certainty={"": graded} if isinstance(graded, str) else graded,
+        parallel=given.get("parallel", False),
     )
 
 
@@ -186,6 +269,9 @@ def _checked_order(nodes: Mapping[str, Node], entry: str, branches: Mapping[str,
         lost = sorted(found - set(nodes) - set(branches) - {NO_BRANCH})
         if lost:
             raise CriteriaError(f"{name} leads to {lost[0]!r}, which is neither node nor branch", where=where)
+        after = sorted(set(nodes[name].then.values()) - set(nodes))
+        if after:
+            raise CriteriaError(f"{name} goes on at {after[0]!r}, which is no node", where=where)
     starts = [entry, *(name for name, node in nodes.items() if node.parallel)]
     reached: set[str] = set()
     while starts:

@@ -108,6 +108,7 @@ class Course:
     csf: Rows
     mri: Rows
     neuro: Rows
+    steroids: Rows
     pathway: Rows
     visits: Rows
     treatments: Rows
@@ -280,14 +281,14 @@ def _branch_lane(course: Course, axis: Axis, start: dt.date, until: float, y: fl
         x = axis.x(week)
         end = axis.x(placed[number + 1][0]) if number + 1 < len(placed) else min(max(axis.x(until), x + 90), WIDTH)
         width = max(round(end - x - 2, 1), 4.0)
-        short = row.get("branch", "").removeprefix("B_").replace("_", " ")
+        short = " / ".join(name.removeprefix("B_").replace("_", " ") for name in row.get("branch", "").split(";"))
         title = f"{row.get('visit', '')} (week {week:.1f}): {row.get('branch', '')} {row.get('branch_label', '')}"
         spans.append(Span(x, width, _fit(short, width), title))
     return Lane("Pathway branch", y, "ribbon", spans=spans)
 
 
 def timeline(course: Course) -> Figure | None:
-    """Lanes of one subject over weeks: treatment, procedures, CSF, MRI, neurological examination, call, branch.
+    """Lanes of one subject over weeks: treatment, procedures, the three strands, steroids, call, branch.
 
     Returns
     -------
@@ -308,6 +309,7 @@ def timeline(course: Course) -> Figure | None:
         ("CSF", "csf", course.csf),
         ("MRI", "mri", course.mri),
         ("Neuro", "neuro", course.neuro),
+        *((("Steroids", "steroids", course.steroids),) if course.steroids else ()),
     )
     for label, group, rows in strands:
         lanes.append(_strand_lane(label, group, rows, course, axis, start, LANE / 2 + len(lanes) * LANE))

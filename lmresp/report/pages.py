@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -29,6 +30,10 @@ def _environment() -> jinja2.Environment:
     environment.filters["number"] = number
     environment.filters["signed"] = signed
     environment.filters["centre"] = centre
+    environment.filters["limit"] = limit
+    environment.filters["lower_first"] = lower_first
+    environment.filters["words_of"] = words_of
+    environment.filters["by_strand"] = by_strand
     return environment
 
 
@@ -55,6 +60,26 @@ def signed(value: Any, digits: int = 1) -> str:
     return text if text in ("–", "0", "−0") or text.startswith("−") else f"+{text}"
 
 
+def limit(value: Any, absent: str = "not estimable") -> str:
+    """Write a limit or median as the table has it, or say that there is none."""
+    return str(value) if value not in (None, "") else absent
+
+
+def lower_first(text: str) -> str:
+    """Write words inside a sentence; an abbreviation such as CSF keeps its capitals."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+def words_of(code: str) -> str:
+    """Write a code of the tables in words, as ``positive persistent``."""
+    return code.replace("_", " ")
+
+
+def by_strand(text: str) -> list[str]:
+    """Part what is missing into one piece a strand; a reason may hold semicolons of its own."""
+    return [piece.strip() for piece in re.split(r";\s*(?=(?:csf|neuro|imaging|mri)\b)", text) if piece.strip()]
+
+
 def centre(world: Any) -> str:
     """Write a world position (RAS+, mm) in words, as ``R 12, A 30, S 5``; nothing given becomes an en dash."""
     if not world:
@@ -63,7 +88,12 @@ def centre(world: Any) -> str:
     return ", ".join(f"{up if mm >= 0 else down} {abs(mm):.0f}" for (up, down), mm in zip(sides, world, strict=True))
 
 
-def render(template: str, *, style: str, script: str = "", **context: Any) -> str:
+def css_text(text: str) -> str:
+    """Write text as a string of CSS: every sign that is not a letter or digit escaped, so that none can end it."""
+    return '"' + "".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):x} " for c in text) + '"'
+
+
+def render(template: str, *, style: str, script: str = "", running: str = "", **context: Any) -> str:
     """Render a page that needs no other file and no network.
 
     Parameters
@@ -73,6 +103,8 @@ def render(template: str, *, style: str, script: str = "", **context: Any) -> st
     style, script : str
         Names of the style sheet added to ``base.css`` and of the only script of the page ("" for none).
         Both are inlined; the policy admits them by their SHA-256 and nothing else.
+    running : str
+        Line at the foot of every printed page, beside its number.
     **context
         Values for the template.
 
@@ -86,7 +118,8 @@ def render(template: str, *, style: str, script: str = "", **context: Any) -> st
     jinja2.UndefinedError
         If the template names a value that was not given.
     """
-    css = _asset("base.css") + "\n" + _asset(style)
+    foot = f"@page {{ @bottom-left {{ content: {css_text(running)}; }} }}"
+    css = "\n".join([_asset("base.css"), _asset(style), foot])
     js = _asset(script) if script else ""
     scripts = _source(js) if js else "'none'"
     policy = (

@@ -28,13 +28,19 @@ class StudyData:
     data_cut: str = ""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     calls: Rows = ()
+    components: Rows = ()
     best_response: Rows = ()
+    endpoints: Rows = ()
+    rates: Rows = ()
+    survival: Rows = ()
+    survival_curve: Rows = ()
     pathway: Rows = ()
     measures: Rows = ()
     queries: Rows = ()
     csf: Rows = ()
     neuro: Rows = ()
     mri: Rows = ()
+    steroids: Rows = ()
     subjects: Rows = ()
     visits: Rows = ()
     treatments: Rows = ()
@@ -71,17 +77,19 @@ def load_study(
     FileNotFoundError
         If ``calls.csv``, ``best_response.csv``, ``pathway.csv`` or ``queries.csv`` is not there: the stages before
         the report always write them; or if the result of a scan of the index is not there. Any other table may be
-        absent (a study without MRI) and counts as empty.
+        absent (a study without MRI, or without any response) and counts as empty.
     """
 
     def rows(name: str) -> Rows:
         path = results / name
         return store.read_csv(path) if path.is_file() else []
 
-    tables = {
+    tables: dict[str, Rows] = {
         name: store.read_csv(results / f"{name}.csv") for name in ("calls", "best_response", "pathway", "queries")
     }
-    strands = {name: rows(f"work/{name}.csv") for name in ("csf", "neuro", "mri")}
+    derived = ("components", "endpoints", "rates", "survival", "survival_curve", "measures")
+    tables |= {name: rows(f"{name}.csv") for name in derived}
+    strands = {name: rows(f"work/{name}.csv") for name in ("csf", "neuro", "mri", "steroids")}
     names = ("subjects", "visits", "treatments", "procedures", "disposition")
     inputs = {name: rows(f"work/tables/{name}.csv") for name in names}
     index = results / "work" / "index.json"
@@ -93,7 +101,6 @@ def load_study(
         title=title,
         data_cut=data_cut,
         provenance=provenance or {},
-        measures=rows("measures.csv"),
         scans=scans,
         **tables,
         **strands,

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmresp import __version__, store
+from lmresp import RESEARCH_USE, __version__, store
+from lmresp.report.beside import BesideView, beside
 from lmresp.report.days import weeks
+from lmresp.report.endpoints import Pair, endpoints_view, subject_endpoints
 from lmresp.report.figures import Course, Figure, by_subject, swimmer, timeline
+from lmresp.report.flips import Flip, flips
 from lmresp.report.pages import render
 from lmresp.report.study_data import Row, Rows, StudyData, load_study, scan_folder
-from lmresp.report.wording import word, words
-from lmresp.terms import Certainty
+from lmresp.report.wording import words
 
-PUBLISHED = (Certainty.SEEN, Certainty.SEEN_SECONDARY)
+NO_CHARTER = "Charter not recorded"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class VisitView:
     row: Row
     week: float | None
     strands: Sequence[tuple[str, str, Row]]  # label, wording group, row of the strand
+    steroids: Row  # empty where there is none
+    flips: Sequence[Flip]
     branches: Sequence[Row]
     scans: Sequence[ScanLink]
 
@@ -53,6 +56,8 @@ class SubjectView:
     set_aside: Rows
     figure: Figure | None
     visits: Sequence[VisitView]
+    endpoints: Sequence[Pair]
+    beside: Sequence[BesideView]
     measures: Rows
     unlinked: Sequence[ScanLink]  # scans that no call names
 
@@ -96,6 +101,7 @@ def _courses(data: StudyData) -> dict[str, Course]:
             "csf",
             "mri",
             "neuro",
+            "steroids",
             "pathway",
             "visits",
             "treatments",
@@ -139,14 +145,14 @@ def _visit_view(data: StudyData, course: Course, row: Row) -> VisitView:
         row=row,
         week=weeks(day, start) if day and start else None,
         strands=strands,
+        steroids=next((r for r in course.steroids if _same_visit(r, row)), {}),
+        flips=flips(row.get("would_change", "")),
         branches=[branch for branch in course.pathway if _same_visit(branch, row)],
         scans=[_scan_link(data, scan) for scan in filter(None, row.get("scans", "").split(";"))],
     )
 
 
-def _subject_view(
-    data: StudyData, course: Course, anchor: str, set_aside: Rows, measures: Rows, scans: Sequence[str]
-) -> SubjectView:
+def _subject_view(data: StudyData, course: Course, anchor: str, tables: Mapping[str, Rows]) -> SubjectView:
     visits = [_visit_view(data, course, row) for row in course.calls]
     named = {link.scan for visit in visits for link in visit.scans}
     labels = (
@@ -156,43 +162,51 @@ def _subject_view(
         ("LM type", "lm_type"),
     )
     facts = [(label, course.facts.get(column, "")) for label, column in labels]
+    scans = sorted(scan for scan, result in data.scans.items() if str(result.get("subject_id", "")) == course.subject)
     return SubjectView(
         subject=course.subject,
         anchor=anchor,
         facts=[fact for fact in facts if fact[1]],
         ending=course.end()[2],
-        set_aside=set_aside,
+        set_aside=tables["blocking"],
         figure=timeline(course),
         visits=visits,
-        measures=measures,
+        endpoints=subject_endpoints(tables["endpoints"]),
+        beside=beside(sorted(tables["components"], key=_visit_order)),
+        measures=tables["measures"],
         unlinked=[_scan_link(data, scan) for scan in scans if scan not in named],
     )
 
 
+def charter_line(charter: Mapping[str, Any]) -> str:
+    """Return the line by which every output names the charter; a record without one says so."""
+    return str(charter.get("title_line") or NO_CHARTER)
+
+
+def _reasons(calls: Rows) -> list[tuple[str, int]]:
+    """Reasons why calls are provisional, each with the number of calls, the commonest first."""
+    reasons: Counter[str] = Counter()
+    for row in calls:
+        if row.get("provisional") == "Y":
+            parts = {part.strip() for part in row.get("provisional_reason", "").split(";")} - {""}
+            reasons.update(parts or {"reason not given"})
+    return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+
+
 def _provenance(data: StudyData) -> list[tuple[str, str]]:
-    """Header facts: what the page was made from, and how much of the criteria was read in their source."""
+    """Header facts: what the page was made from, and who answers for the calls."""
     charter: Mapping[str, Any] = data.provenance.get("charter") or {}
     criteria: Mapping[str, Any] = charter.get("criteria") or {}
     inputs = str(data.provenance.get("inputs_digest", ""))
     facts = [("Data cut", data.data_cut or "not given"), ("Software", f"lmresp {__version__}")]
     facts.append(("Inputs", f"sha256 {inputs[:12]}" if inputs else "digest not recorded"))
-    if charter:
-        # The same text as lmresp.criteria.Charter.digest, so that both print the same digest.
-        digest = store.sha256_text(json.dumps(charter, sort_keys=True, ensure_ascii=False))
-        signed = charter.get("signed")
-        agreed = ", ".join(f"{signed[key]}" for key in sorted(signed)) if signed else "not signed by anyone"
-        facts.append(("Charter", f"{charter.get('name', '')} {charter.get('version', '')}, sha256 {digest[:12]}"))
-        facts.append(("Charter signed", agreed))
-    else:
-        facts.append(("Charter", "not recorded"))
+    signed = charter.get("signed") or {}
+    agreed = ", ".join(str(signed[key]) for key in ("by", "date") if signed.get(key))
+    facts.append(("Charter signed", agreed or "not signed by anyone"))
     if criteria:
         facts.append(("Criteria", str(criteria.get("title", ""))))
-        read = (
-            f"{criteria.get('cells_read', 0)} of {criteria.get('cells', 0)} cells of the criteria read in their source"
-        )
-        facts.append(("Verified", read))
-    published = sum(row.get("certainty") in PUBLISHED for row in data.calls)
-    facts.append(("Calls on a rule read in its source", f"{published} of {len(data.calls)}"))
+    counts = Counter(row.get("authority", "") for row in data.calls)
+    facts.append(("Authority of the calls", ", ".join(f"{counts[e.value]} {e.letters}" for e in words("authority"))))
     return facts
 
 
@@ -251,26 +265,31 @@ def study_report(data: StudyData) -> str:
 
     Notes
     -----
-    The order follows what a coordinator has to do: queries first, then the overview of the study, then each subject.
+    The order follows what a coordinator has to do: queries first, then the endpoints and the overview of the
+    study, then each subject.
     """
     courses = _courses(data)
     anchors = _anchors(list(courses))
-    blocking = by_subject([row for row in data.queries if row.get("sets_aside") == "Y"])
-    measures = by_subject(data.measures)
-    scans: dict[str, list[str]] = {}
-    for name in sorted(data.scans):
-        scans.setdefault(str(data.scans[name].get("subject_id", "")), []).append(name)
+    tables = {name: by_subject(getattr(data, name)) for name in ("components", "endpoints", "measures")}
+    tables["blocking"] = by_subject([row for row in data.queries if row.get("sets_aside") == "Y"])
     subjects = [
-        _subject_view(data, course, anchors[name], blocking.get(name, []), measures.get(name, []), scans.get(name, []))
+        _subject_view(data, course, anchors[name], {key: table.get(name, []) for key, table in tables.items()})
         for name, course in courses.items()
     ]
     set_aside = [subject for subject in subjects if subject.set_aside]
+    charter = charter_line(data.provenance.get("charter") or {})
+    provisional = sum(row.get("provisional") == "Y" for row in data.calls)
     return render(
         "study.html.j2",
         style="study.css",
         script="study.js",
         data=data,
+        running=f"{'PROVISIONAL. ' if provisional else ''}{charter}. {RESEARCH_USE}",
+        charter=charter,
+        provisional=provisional,
+        reasons=_reasons(data.calls),
         provenance=_provenance(data),
+        endpoints=endpoints_view(data),
         tiles=_tiles(data, len(subjects), len(set_aside)),
         anchors=anchors,
         severities=[
@@ -281,7 +300,6 @@ def study_report(data: StudyData) -> str:
         subjects=subjects,
         set_aside=set_aside,
         sources=row_ranges,
-        evidence_grade=lambda code: word("evidence_grade", code).label,
     )
 
 

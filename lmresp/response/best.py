@@ -1,31 +1,38 @@
-"""Best response of each subject from the calls of the visits, confirmed and unconfirmed.
+"""Best response of each subject from the calls of the visits, unconfirmed and confirmed.
 
-Source: the confirmation and stability rules of the study's derivation settings (first later assessment at least
-``confirm_days`` after the response, at most ``max_ne`` non-evaluable visits between; stability from ``sd_min_days``).
+Source: the confirmation and stability rules of RECIST 1.1 as the open derivations of pharmaverse admiralonco 1.4 word
+them, with the charter's numbers; the words are those of a :class:`lmresp.response.vocabulary.Vocabulary`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from lmresp.criteria.charter import Charter
-from lmresp.criteria.timeline import days, text_frame
-from lmresp.terms import Call
+from lmresp.response.course import CONFIRMED, PENDING, confirmations, course, dated_calls
+from lmresp.response.follow_up import follow_up
+from lmresp.response.vocabulary import Vocabulary, charter_vocabulary
 
 COLUMNS = (
-    *("subject_id", "best_response", "date", "visit", "confirmed_response", "confirmed_date", "provisional", "calls"),
-    *("reason",),
+    *("subject_id", "best_response", "date", "visit", "confirmed_best", "confirmed_best_date", "confirmation"),
+    *("confirmed_response", "confirmed_date", "progression_date", "progression_by", "provisional", "calls", "reason"),
 )
 MISSING = "MISSING"
 """Best response of a subject without any call after baseline."""
 
 
 def best_response(
-    calls: pd.DataFrame, subjects: pd.DataFrame, charter: Charter, set_aside: Mapping[str, str] | None = None
+    calls: pd.DataFrame,
+    strands: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, pd.DataFrame],
+    charter: Charter,
+    set_aside: Mapping[str, str] | None = None,
+    *,
+    data_cut: str = "",
+    words: Vocabulary | None = None,
 ) -> pd.DataFrame:
     """Derive the best response of every subject.
 
@@ -33,108 +40,125 @@ def best_response(
     ----------
     calls : pandas.DataFrame
         As :func:`lmresp.response.call.call_visits` returns them.
-    subjects : pandas.DataFrame
-        Checked table of text; everyone in it gets a row, and so does a subject whose own row was left out.
+    strands : mapping of str to pandas.DataFrame
+        ``csf``, ``neuro``, ``mri``, for the date of a progression; may be empty.
+    tables : mapping of str to pandas.DataFrame
+        Checked input tables. Everyone in ``subjects`` gets a row, and so does a subject whose own row was left out;
+        ``treatments`` and ``disposition`` say when new therapy started and participation ended.
     charter : Charter
-        ``best_first``, ``worst_first``, ``confirm_days``, ``sd_min_days``, ``max_ne``.
+        ``confirm_days``, ``sd_min_days``, ``max_ne``, ``accept_sd``, ``nact_rule``, ``nact_same_day`` and the orders.
     set_aside : mapping of str to str, optional
         Subjects without calls because of a blocking query, and the query's message.
+    data_cut : str
+        ISO date after which nothing counts; empty for none.
+    words : Vocabulary, optional
+        Words of the calls; those of the modified RANO-LM call with the charter's orders when not given.
 
     Returns
     -------
     pandas.DataFrame
-        Columns :data:`COLUMNS`, all text, one row per subject, sorted. ``best_response`` is a value of
-        :class:`lmresp.terms.Call`, ``MISSING``, or empty for a subject set aside; it needs no confirmation, and
-        ``confirmed_response`` (Y/N) tells whether a response was confirmed, with the date of the first response of
-        the confirmed pair. ``calls`` counts the calls that were used.
+        Columns :data:`COLUMNS`, all text, one row per subject, sorted.
+
+        - ``best_response`` (a word, ``MISSING`` without any call, empty when set aside) needs no confirmation;
+          ``confirmed_best`` does: a response that was not confirmed counts as stable from ``sd_min_days`` after the
+          origin and as not evaluable before. Each with the date of the first call that gives it.
+        - ``confirmation`` speaks of ``best_response`` when that is a response: CONFIRMED, NOT CONFIRMED or PENDING.
+        - ``confirmed_response`` (Y/N/PENDING) tells whether any response was confirmed, ``confirmed_date`` is that of
+          the first response of the pair. PENDING: nothing broke the response, no assessment came late enough to
+          confirm it, and the subject is still followed (alive, in the study, without new therapy).
+        - ``progression_date``: earliest date of a strand that by itself establishes the progression;
+          ``progression_by``: strands that spoke for it (``csf``, ``neuro``, ``imaging``).
+        - ``calls`` counts the calls that were used.
+
+    Raises
+    ------
+    ValueError
+        If a call is no word of the vocabulary.
 
     Notes
     -----
-    Used are calls from the origin (randomisation, else first dose) up to and including the first PROGRESSION, one per
-    date (the first in ``worst_first``). STABLE counts from ``sd_min_days`` after the origin; an earlier
-    one counts as NOT_EVALUABLE. A RESPONSE is confirmed by the first RESPONSE at least ``confirm_days`` later when
-    everything between is RESPONSE or NOT_EVALUABLE, with at most ``max_ne`` of the latter.
+    Used are the calls of :func:`lmresp.response.course.course`. Words such as STABLE count from ``sd_min_days`` after
+    the origin; an earlier one counts as not evaluable. Responses and progression count from the first day.
     """
-    aside = set_aside or {}
-    people = text_frame(subjects, ["subject_id", "rand_dtc", "ref_start_dtc"]).drop_duplicates("subject_id")
-    lost = [{"subject_id": subject} for subject in aside if subject not in set(people["subject_id"])]
-    if lost:  # nobody disappears
-        people = pd.concat([people, text_frame(pd.DataFrame(lost), list(people.columns))])
-    people = people[people["subject_id"] != ""].sort_values("subject_id", kind="stable").reset_index(drop=True)
-    people["origin"] = days(people["rand_dtc"]).fillna(days(people["ref_start_dtc"]))
-    used = _used(calls, people, charter.texts("worst_first"))
-    used["confirmed"] = _confirmed(used, charter)
-    used["value"] = used["call"].where(
-        (used["call"] != Call.STABLE) | (used["day"] >= used["origin"] + charter.number("sd_min_days")),
-        Call.NOT_EVALUABLE.value,
-    )
-    used["rank"] = used["value"].map({call: place for place, call in enumerate(charter.texts("best_first"))})
-    best = used.sort_values(["subject_id", "rank", "day"], kind="stable").drop_duplicates("subject_id")
-    first = used[used["confirmed"]].drop_duplicates("subject_id").set_index("subject_id")["date"]
-    best = best.set_index("subject_id")
+    words = words or charter_vocabulary(charter)
+    people = follow_up(tables, calls, data_cut, set_aside)
+    ignore = charter.text("nact_rule") == "ignore"
+    used = course(dated_calls(calls, strands, charter, words), people, charter, words, ignore_therapy=ignore)
+    used = _values(used, charter, words)
+    open_now = ~(people["dead"] | people["off_study"] | (people["therapy"].notna() & (not ignore)))
+    going_on = set(people.loc[open_now, "subject_id"])
+    used["pending"] = (used["state"] == PENDING) & used["subject_id"].isin(going_on)
+    best, sure = _best(used, "value", words), _best(used, "confirmed_value", words)
     out = people[["subject_id"]].copy()
     subject = out["subject_id"]
-    for name, column in (
-        ("best_response", "value"),
-        ("date", "date"),
-        ("visit", "visit"),
-        ("provisional", "provisional"),
+
+    def take(rows: pd.DataFrame, column: str) -> pd.Series:
+        return subject.map(rows.drop_duplicates("subject_id").set_index("subject_id")[column]).astype(object).fillna("")
+
+    aside = people["is_aside"]
+    for name, rows, column in (
+        ("best_response", best, "value"),
+        ("date", best, "date"),
+        ("visit", best, "visit"),
+        ("confirmed_best", sure, "confirmed_value"),
+        ("confirmed_best_date", sure, "date"),
+        ("confirmed_date", used[used["state"] == CONFIRMED], "date"),
     ):
-        out[name] = subject.map(best[column].to_dict()).astype(object).fillna("")
-    out["best_response"] = out["best_response"].mask((out["best_response"] == "") & ~subject.isin(aside), MISSING)
-    out["confirmed_date"] = subject.map(first.to_dict()).astype(object).fillna("")
-    out["confirmed_response"] = np.where(subject.isin(aside), "", np.where(out["confirmed_date"] != "", "Y", "N"))
-    out["calls"] = (
-        subject.map(used["subject_id"].value_counts().to_dict()).astype(object).fillna(0).astype(int).astype(str)
-    )
-    early = subject.map((best["value"] != best["call"]).to_dict()).astype(object).fillna(value=False).astype(bool)
-    unconfirmed = (out["best_response"] == Call.RESPONSE) & (out["confirmed_response"] == "N")
-    out["reason"] = np.select(
-        [subject.isin(aside), out["best_response"] == MISSING, early, unconfirmed],
+        out[name] = take(rows, column)
+    ended = used[used["call"].isin(words.progression)]
+    out["progression_date"], out["progression_by"] = take(ended, "date"), take(ended, "worse")
+    for name in ("best_response", "confirmed_best"):
+        out[name] = out[name].mask((out[name] == "") & ~aside, MISSING)
+    pending = subject.isin(used.loc[used["pending"], "subject_id"])
+    out["confirmed_response"] = _text([aside, out["confirmed_date"] != "", pending], ["", "Y", "PENDING"], "N")
+    response = out["best_response"].isin(words.responses)
+    waits = subject.isin(best.merge(used.loc[used["pending"], ["subject_id", "call"]])["subject_id"])
+    agree = out["best_response"] == out["confirmed_best"]
+    out["confirmation"] = _text([~response, agree, waits], ["", "CONFIRMED", "PENDING"], "NOT CONFIRMED")
+    doubtful = (take(best, "provisional") == "Y") | (take(sure, "provisional") == "Y")
+    out["provisional"] = np.where(used.empty | (out["date"] == ""), "", np.where(doubtful, "Y", "N")).astype(object)
+    counts = used["subject_id"].value_counts()
+    out["calls"] = subject.map(counts).fillna(0).astype(int).astype(str)
+    early = subject.isin(best.loc[best["value"] != best["call"], "subject_id"])
+    out["reason"] = _text(
+        [aside, out["best_response"] == MISSING, early, out["confirmation"] == "PENDING", out["confirmation"] != ""],
         [
-            "set aside: " + subject.map(dict(aside)).astype(object).fillna(""),
-            pd.Series("no call after baseline", index=out.index),
-            pd.Series(f"stable only before day {charter.number('sd_min_days')} after the origin", index=out.index),
-            pd.Series(f"response not confirmed after {charter.number('confirm_days')} days or more", index=out.index),
+            "set aside: " + people["aside"],
+            "no call after baseline",
+            f"stable only before day {charter.number('sd_min_days')} after the origin",
+            f"not yet confirmed: no assessment {charter.number('confirm_days')} days or more after the response so far",
+            pd.Series(
+                np.where(agree, "", f"response not confirmed after {charter.number('confirm_days')} days or more"),
+                index=out.index,
+            ),
         ],
-        default="",
+        "",
     )
     return out[list(COLUMNS)].astype(object)
 
 
-def _used(calls: pd.DataFrame, people: pd.DataFrame, worst_first: Sequence[str]) -> pd.DataFrame:
-    rows = calls[["subject_id", "visit", "visit_num", "date", "call", "provisional"]].merge(
-        people[["subject_id", "origin"]], on="subject_id", how="inner"
+def _text(conditions: list[pd.Series], choices: list[str | pd.Series], default: str) -> pd.Series:
+    index = conditions[0].index
+    columns = [each if isinstance(each, pd.Series) else pd.Series(each, index=index) for each in choices]
+    chosen = np.select(
+        [c.to_numpy(dtype=bool) for c in conditions], [c.to_numpy(dtype=object) for c in columns], default
     )
-    rows["day"] = days(rows["date"])
-    rows = rows[rows["day"].notna() & ~(rows["day"] < rows["origin"])]
-    rows["severity"] = rows["call"].map({call: place for place, call in enumerate(worst_first)})
-    rows["number"] = pd.to_numeric(rows["visit_num"])
-    rows = rows.sort_values(["subject_id", "day", "severity", "number"], kind="stable")
-    rows = rows.drop_duplicates(["subject_id", "day"])
-    progressed = (rows["call"] == Call.PROGRESSION).astype(int)
-    before = progressed.groupby(rows["subject_id"], sort=False).cumsum() - progressed
-    return rows[before == 0].reset_index(drop=True)
+    return pd.Series(chosen, index=index, dtype=object)
 
 
-def _confirmed(rows: pd.DataFrame, charter: Charter) -> npt.NDArray[np.bool_]:
-    """Return for each call whether it is a response that a later one confirms (all subjects in one pass)."""
-    response = (rows["call"] == Call.RESPONSE).to_numpy()
-    unclear = (rows["call"] == Call.NOT_EVALUABLE).to_numpy()
-    answer = np.zeros(len(rows), dtype=bool)
-    if not response.any():
-        return answer
-    # One growing number per subject and day, so that a single sorted search never crosses from subject to subject.
-    subject = pd.factorize(rows["subject_id"])[0].astype(np.int64)
-    day = rows["day"].to_numpy(dtype=np.int64)
-    span = int(day.max() - day.min()) + charter.number("confirm_days") + 1
-    place = subject * span + (day - day.min())
-    where = np.flatnonzero(response)
-    partner = np.searchsorted(place[where], place[where] + charter.number("confirm_days"))
-    found = partner < len(where)
-    later = where[np.minimum(partner, len(where) - 1)]
-    found &= (subject[later] == subject[where]) & (later > where)
-    breaks, gaps = np.cumsum(~(response | unclear)), np.cumsum(unclear)
-    found &= (breaks[later] == breaks[where]) & (gaps[later] - gaps[where] <= charter.number("max_ne"))
-    answer[where] = found
-    return answer
+def _values(used: pd.DataFrame, charter: Charter, words: Vocabulary) -> pd.DataFrame:
+    """Add what each call counts as, without and with confirmation."""
+    used["state"] = confirmations(used, charter, words)
+    late = used["day"] >= used["origin"] + charter.number("sd_min_days")
+    early_stable = used["call"].isin(words.stable) & ~late
+    used["value"] = used["call"].mask(early_stable, words.not_evaluable)
+    unconfirmed = used["call"].isin(words.responses) & (used["state"] != CONFIRMED)
+    instead = pd.Series(np.where(late, words.unconfirmed, words.not_evaluable), index=used.index, dtype=object)
+    used["confirmed_value"] = used["value"].mask(unconfirmed, instead)
+    return used
+
+
+def _best(used: pd.DataFrame, column: str, words: Vocabulary) -> pd.DataFrame:
+    rank = used[column].map({word: place for place, word in enumerate(words.best_first)})
+    order = used.assign(rank=rank).sort_values(["subject_id", "rank", "day"], kind="stable")
+    return order.drop_duplicates("subject_id").drop(columns="rank")

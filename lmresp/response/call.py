@@ -5,37 +5,43 @@ Source: the scheme that the charter names (default ``rano_lm_2017_overall``; Neu
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from itertools import combinations, product
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from lmresp.criteria.charter import STRANDS, Charter
 from lmresp.criteria.table import Scheme
-from lmresp.criteria.timeline import BASELINE, BEFORE_BASELINE, day_text, days, flag, joined
+from lmresp.criteria.timeline import day_text, days, joined
+from lmresp.response.established import established_on
+from lmresp.response.flips import flips_text, smallest_flips
+from lmresp.response.strands import align_strands, own_flags, possible_csf
 from lmresp.terms import Call, Csf, Imaging, Neuro
 
 COLUMNS = (
-    *("subject_id", "visit", "visit_num", "date", "call", "rule_id", "certainty", "provisional"),
-    *("provisional_reason", "csf", "neuro", "mri", "mri_source", "criteria", "charter", "missing", "would_change"),
-    *("row_ids", "scans", "flags", "citation", "note"),
+    *("subject_id", "visit", "visit_num", "date", "call", "rule_id", "certainty", "authority", "provisional"),
+    *("provisional_reason", "csf", "neuro", "mri", "mri_source", "steroids", "criteria", "charter", "missing"),
+    *("would_change", "row_ids", "scans", "flags", "citation", "note"),
 )
-_KEYS = ["subject_id", "visit_num"]
-_UNKNOWN: dict[str, frozenset[str]] = {
+_UNKNOWN: Mapping[str, frozenset[str]] = {
     "neuro": frozenset({Neuro.NOT_EVALUABLE}),
     "csf": frozenset({Csf.MISSING, Csf.EQUIVOCAL}),
     "imaging": frozenset({Imaging.NOT_EVALUABLE}),
 }
 """Strand values that are no evidence either way: what they could have been is worth saying."""
+_NOT_ASSESSED: Mapping[str, frozenset[str]] = {name: words - {Csf.EQUIVOCAL} for name, words in _UNKNOWN.items()}
 SPINE_NOT_ASSESSED = "spine_not_assessed"
-"""Flag of the imaging strand that a call repeats in its reason for being provisional."""
-_POSITIVE = frozenset({Csf.POSITIVE_PERSISTENT, Csf.POSITIVE_NEW})
-_NEGATIVE = frozenset({Csf.CLEARED, Csf.NEGATIVE})
+SECOND_READ_MISSING = "second_read_missing"
+"""Flags of the imaging strand that a call repeats in its reasons for being provisional."""
 
 
 def call_visits(
-    csf: pd.DataFrame, neuro: pd.DataFrame, mri: pd.DataFrame, charter: Charter, set_aside: Collection[str] = ()
+    csf: pd.DataFrame,
+    neuro: pd.DataFrame,
+    mri: pd.DataFrame,
+    charter: Charter,
+    set_aside: Collection[str] = (),
+    steroids: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Call every visit after baseline.
 
@@ -45,145 +51,149 @@ def call_visits(
         The strands, one row per subject and visit, as :func:`lmresp.csf.cytology.grade_csf`,
         :func:`lmresp.neuro.examination.grade_neuro` and :func:`lmresp.mri.scorecard.grade_mri` return them.
     charter : Charter
-        The scheme, whether the charter is signed, and ``strands_apart_days``.
+        The scheme, who answers for it, ``strands_apart_days`` and ``positive_new_after``.
     set_aside : collection of str
         Subjects with an open blocking query: they get no call until it is solved.
+    steroids : pandas.DataFrame, optional
+        Dose status per visit, as :func:`lmresp.steroids.dosing.grade_steroids` returns it; reported, no part of the
+        call.
 
     Returns
     -------
     pandas.DataFrame
         Columns :data:`COLUMNS`, all text, one row per visit after baseline, sorted by subject and visit number.
-        ``provisional`` is Y with its reasons when the rule was not read in a publication, the charter is not signed
-        or the imaging is an automated draft. ``would_change`` names the smallest set of missing, equivocal or drafted
-        strands whose other values would give another call, with those calls.
+        ``provisional`` is Y, with its reasons, when nobody answers for the rule, the charter is not signed, or the
+        imaging is an automated draft, a lone read of two, or disputed. ``would_change`` names the smallest sets of
+        open strands (unknown, drafted or disputed) whose other values give another call
+        (:mod:`lmresp.response.flips`).
+
+    Raises
+    ------
+    ValueError
+        If the strands do not list the same visits, or a visit twice.
 
     Notes
     -----
-    The call's date is the latest date of the strands that were assessed; a progression that imaging alone
-    establishes is dated at the scan. The baseline visit and visits before it are no calls.
+    A call is dated on the day on which it was established: the first day on which the strands assessed so far settle
+    it (:mod:`lmresp.response.established`). The baseline visit and visits before it are no calls.
     """
-    rows = _visits(csf, neuro, mri)
-    rows = rows[~rows["subject_id"].isin(set(set_aside)) & rows["after_baseline"]].reset_index(drop=True)
+    rows = align_strands(csf, neuro, mri, steroids)
+    rows = pd.concat([rows, possible_csf(rows, charter)], axis=1)
+    rows = rows[rows["after_baseline"] & ~rows["subject_id"].isin(set(set_aside))].reset_index(drop=True)
     scheme = charter.scheme
-    decided = scheme.decide(rows)
-    rows = pd.concat([rows, decided.drop(columns="flags")], axis=1)
-    drafted = rows["mri_source"] == "draft"
-    no_spine = rows["flags_imaging"].str.split(";").map(lambda names: SPINE_NOT_ASSESSED in names).astype(bool)
-    reasons = [
-        ("rule " + rows["rule_id"] + " is " + rows["certainty"]).where(decided["provisional"] == "Y", ""),
-        flag(pd.Series(not charter.is_signed, index=rows.index), "charter is not signed"),
-        flag(drafted & ~no_spine, "imaging is an automated draft"),
-        flag(drafted & no_spine, "imaging is an automated draft of the brain only"),
-    ]
-    rows["provisional_reason"] = joined(reasons, "; ")
+    decided = scheme.decide(rows).rename(columns={"flags": "flags_rule", "note": "note_rule"})
+    rows = pd.concat([rows, decided.drop(columns="provisional")], axis=1)
+    rows["authority"] = per_case(rows, ["certainty"], charter.authority)
+    signed = charter.is_signed
+    reasons = ["rule_id", "certainty", "authority", "mri_source", "flags_imaging", "disputed_imaging"]
+    rows["provisional_reason"] = per_case(rows, reasons, lambda *case: _provisional(*case, signed=signed))
     rows["provisional"] = np.where(rows["provisional_reason"] == "", "N", "Y").astype(object)
-    rows["date"] = _date(rows)
-    rows["missing"] = joined([_missing(rows, strand) for strand in STRANDS], "; ")
-    rows["would_change"] = _would_change(rows, scheme)
-    rows["note"] = _note(rows)
-    apart = _apart(rows) > charter.number("strands_apart_days")
-    own = [rows[f"flags_{strand}"].map(_own_flags) for strand in STRANDS]
-    rows["flags"] = joined([decided["flags"], *own, flag(apart, "strands_far_apart")]).map(_unique)
+    visit_days = np.column_stack([_days(rows[f"date_{strand}"]) for strand in STRANDS])
+    rows["date"] = _dates(rows, scheme, visit_days)
+    far = np.nan_to_num(np.ptp(_filled(visit_days), axis=1)) > charter.number("strands_apart_days")
+    rows["far_apart"] = np.where(far, "strands_far_apart", "").astype(object)
+    rows["flags"] = per_case(rows, ["flags_rule", *(f"flags_{strand}" for strand in STRANDS), "far_apart"], own_flags)
+    rows["missing"] = per_case(rows, [*STRANDS, *(f"reason_{strand}" for strand in STRANDS)], _missing)
+    open_to = [*STRANDS, *(f"disputed_{strand}" for strand in STRANDS), "mri_source", "if_negative", "if_positive"]
+    rows["would_change"] = per_case(rows, open_to, lambda *case: _would_change(scheme, *case))
+    rows["done"] = ((rows["scans"] != "") | (rows["mri_source"] != "")).astype(object)
+    rows["note"] = per_case(rows, ["note_rule", "call", "imaging", "done"], _note)
     rows["row_ids"] = joined([rows[f"row_ids_{strand}"] for strand in STRANDS])
     rows["criteria"], rows["charter"], rows["mri"] = scheme.scheme_id, charter.label, rows["imaging"]
     return rows[list(COLUMNS)].astype(object)
 
 
-def _visits(csf: pd.DataFrame, neuro: pd.DataFrame, mri: pd.DataFrame) -> pd.DataFrame:
-    common = ["status", "reason", "row_ids", "flags", "date"]
-    merged = csf[[*_KEYS, "visit"]]
-    for strand, frame, extra in (("csf", csf, ()), ("neuro", neuro, ()), ("imaging", mri, ("scans", "source"))):
-        part = frame[[*_KEYS, *common, *extra]]
-        part = part.rename(columns={name: f"{name}_{strand}" for name in common})
-        merged = merged.merge(part, on=_KEYS, how="left", validate="one_to_one")
-    if merged["status_neuro"].isna().any() or merged["status_imaging"].isna().any():
-        raise ValueError("the three strands must list the same visits")
-    merged = merged.rename(columns={**{f"status_{strand}": strand for strand in STRANDS}, "source": "mri_source"})
-    early = merged["flags_csf"].str.split(";").map(lambda names: bool({BASELINE, BEFORE_BASELINE} & set(names)))
-    merged["after_baseline"] = ~early.astype(bool)
-    merged["number"] = pd.to_numeric(merged["visit_num"])
-    merged = merged.sort_values(["subject_id", "number"], kind="stable").reset_index(drop=True)
-    return _csf_possible(merged)
+def per_case(rows: pd.DataFrame, names: Sequence[str], say: Callable[..., str]) -> pd.Series:
+    """Apply a function of some columns to every row, working each distinct case out once.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Columns of text, among them ``names``.
+    names : sequence of str
+        Columns that the function takes, in its order.
+    say : callable
+        From the cells of a row to text.
+
+    Returns
+    -------
+    pandas.Series
+        Text, on the index of ``rows``.
+    """
+    case = np.zeros(len(rows), dtype=np.int64)
+    for name in names:
+        code, words = pd.factorize(rows[name])
+        case = pd.factorize(case * len(words) + code)[0]  # renumbered each time, so that it stays below rows * words
+    first = rows.loc[~pd.Series(case, index=rows.index).duplicated(), list(names)]
+    texts = np.array([say(*cells) for cells in first.itertuples(index=False, name=None)], dtype=object)
+    return pd.Series(texts[case], index=rows.index, dtype=object)
 
 
-def _csf_possible(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add what a missing or equivocal sample could have been, given what was known before the visit."""
-    subject = rows["subject_id"]
-    positive, negative = rows["csf"].isin(_POSITIVE), rows["csf"].isin(_NEGATIVE)
-    # `cleared` says that the subject was positive once, also where that result came before the first visit listed.
-    ever = (positive | (rows["csf"] == Csf.CLEARED)).astype(int).groupby(subject, sort=False).cummax()
-    ever = ever.groupby(subject, sort=False).shift(fill_value=0)
-    kind = pd.Series(np.select([positive, negative], [1.0, 0.0], default=np.nan), index=rows.index)
-    last = kind.groupby(subject, sort=False).ffill().groupby(subject, sort=False).shift()
-    rows["if_negative"] = np.where(ever == 1, Csf.CLEARED.value, Csf.NEGATIVE.value).astype(object)
-    rows["if_positive"] = np.where(last == 0, Csf.POSITIVE_NEW.value, Csf.POSITIVE_PERSISTENT.value).astype(object)
-    return rows
+def _days(dates: pd.Series) -> np.ndarray:
+    code, texts = pd.factorize(dates)
+    found: np.ndarray = days(pd.Series(texts, dtype=object)).to_numpy(dtype=float)[code]
+    return found
 
 
-def _date(rows: pd.DataFrame) -> pd.Series:
-    numbers = {strand: days(rows[f"date_{strand}"]) for strand in STRANDS}
-    assessed = pd.DataFrame({s: n.where(~rows[s].isin(_UNKNOWN[s] - {Csf.EQUIVOCAL})) for s, n in numbers.items()})
-    latest = assessed.max(axis=1).fillna(pd.DataFrame(numbers).max(axis=1))
-    by_imaging = (rows["call"] == Call.PROGRESSION) & (rows["imaging"] == Imaging.PROGRESSIVE)
-    return day_text(latest.mask(by_imaging & numbers["imaging"].notna(), numbers["imaging"]))
+def _filled(visit_days: np.ndarray) -> np.ndarray:
+    """Replace a day that is not known by another of the visit, so that it widens no span."""
+    some = visit_days[:, 0]
+    for column in visit_days.T[1:]:
+        some = np.where(np.isnan(some), column, some)
+    return np.where(np.isnan(visit_days), some[:, np.newaxis], visit_days)
 
 
-def _apart(rows: pd.DataFrame) -> pd.Series:
-    """Days between the first and the last strand of a visit."""
-    numbers = pd.DataFrame({strand: days(rows[f"date_{strand}"]) for strand in STRANDS})
-    return (numbers.max(axis=1) - numbers.min(axis=1)).fillna(0.0)
+def _dates(rows: pd.DataFrame, scheme: Scheme, visit_days: np.ndarray) -> pd.Series:
+    assessed = np.column_stack([~rows[strand].isin(_NOT_ASSESSED[strand]) for strand in STRANDS])
+    order = [list(STRANDS).index(each.name) for each in scheme.inputs]
+    own_days = np.where(assessed, visit_days, np.nan)[:, order]
+    day = established_on(scheme, scheme.locate(rows), own_days)
+    latest = _filled(visit_days).max(axis=1)  # where no strand was assessed the visit's own date stands
+    code, numbers = pd.factorize(np.where(np.isnan(day), latest, day), use_na_sentinel=False)
+    return pd.Series(day_text(pd.Series(numbers)).to_numpy(dtype=object)[code], index=rows.index, dtype=object)
 
 
-def _missing(rows: pd.DataFrame, strand: str) -> pd.Series:
-    return (f"{strand}: " + rows[f"reason_{strand}"]).where(rows[strand].isin(_UNKNOWN[strand] - {Csf.EQUIVOCAL}), "")
-
-
-def _note(rows: pd.DataFrame) -> pd.Series:
-    """Quote the rule's note as the rule's; a scheme speaks of a missing MRI also where one was done."""
-    note = ("Rule's own note: " + rows["note"]).where(rows["note"] != "", "")
-    there = (rows["scans"] != "") | (rows["mri_source"] != "")
-    blocked = (rows["call"] == Call.NOT_EVALUABLE) & rows["imaging"].isin(_UNKNOWN["imaging"]) & there
-    return joined([note, flag(blocked, "At this visit the MRI was done; it is not evaluable.")], " ")
-
-
-def _own_flags(flags: str) -> str:
-    return ";".join(name for name in flags.split(";") if name and name not in (BASELINE, BEFORE_BASELINE))
-
-
-def _unique(flags: str) -> str:
-    return ";".join(dict.fromkeys(name for name in flags.split(";") if name))
-
-
-def _would_change(rows: pd.DataFrame, scheme: Scheme) -> pd.Series:
-    """Say for each row what open strands could do to its call; each distinct situation is worked out once."""
-    draft = rows["mri_source"] == "draft"
-    situation = ["neuro", "csf", "imaging", "if_negative", "if_positive"]
-    cases = rows[situation].assign(draft=draft)
-    texts = {
-        key: _alternatives(scheme, dict(zip(situation, key[:-1], strict=True)), draft=bool(key[-1]))
-        for key in sorted(set(cases.itertuples(index=False, name=None)))
+def _provisional(
+    rule_id: str, certainty: str, authority: str, source: str, flags: str, disputed: str, *, signed: bool
+) -> str:
+    imaging = flags.split(";")
+    draft = "imaging is an automated draft" + (" of the brain only" if SPINE_NOT_ASSESSED in imaging else "")
+    reasons = {
+        f"rule {rule_id} is {certainty}": authority == "unverified",
+        "charter is not signed": not signed,
+        draft: source == "draft",
+        "the second read of the MRI is missing": SECOND_READ_MISSING in imaging,
+        "the read of the MRI is disputed": source == "read" and disputed != "",
     }
-    return pd.Series([texts[key] for key in cases.itertuples(index=False, name=None)], index=rows.index, dtype=object)
+    return "; ".join(reason for reason, holds in reasons.items() if holds)
 
 
-def _alternatives(scheme: Scheme, case: dict[str, str], *, draft: bool) -> str:
-    now = {name: case[name] for name in ("neuro", "csf", "imaging")}
-    other: dict[str, list[str]] = {}
-    for each in scheme.inputs:
-        if now[each.name] in _UNKNOWN[each.name] or (each.name == "imaging" and draft):
-            possible = [word for word in each.words if word not in _UNKNOWN[each.name] and word != now[each.name]]
-            if each.name == "csf":
-                possible = [word for word in possible if word in (case["if_negative"], case["if_positive"])]
-            other[each.name] = possible
-    call = scheme.decide_one(now).output
-    for size in range(1, len(other) + 1):
-        found = []
-        for names in combinations(sorted(other), size):
-            for values in product(*(other[name] for name in names)):
-                changed = scheme.decide_one({**now, **dict(zip(names, values, strict=True))}).output
-                if changed != call:
-                    what = " and ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
-                    found.append(f"{what} would give {changed}")
-        if found:
-            return "; ".join(found)
-    return ""
+def _missing(*case: str) -> str:
+    strands = zip(STRANDS, case[: len(STRANDS)], case[len(STRANDS) :], strict=True)
+    return "; ".join(f"{strand}: {reason}" for strand, status, reason in strands if status in _NOT_ASSESSED[strand])
+
+
+def _note(note: str, call: str, imaging: str, done: bool) -> str:
+    """Quote the rule's note as the rule's; a scheme speaks of a missing MRI also where one was done."""
+    parts = [f"Rule's own note: {note}"] if note else []
+    if done and call == Call.NOT_EVALUABLE and imaging in _UNKNOWN["imaging"]:
+        parts.append("At this visit the MRI was done; it is not evaluable.")
+    return " ".join(parts)
+
+
+def _would_change(scheme: Scheme, *case: str) -> str:
+    """Say what the open strands of a case could do to its call.
+
+    A strand that is unknown or drafted may have any value that is evidence; a CSF sample only those that its history
+    leaves. A disputed strand may have the values that are disputed.
+    """
+    statuses, disputed = case[: len(STRANDS)], case[len(STRANDS) : 2 * len(STRANDS)]
+    source, *possible_in_csf = case[2 * len(STRANDS) :]
+    now = dict(zip(STRANDS, statuses, strict=True))
+    possible = {}
+    for strand, words, others in zip(STRANDS, STRANDS.values(), disputed, strict=True):
+        known = possible_in_csf if strand == "csf" else [word.value for word in words]
+        unknown = now[strand] in _UNKNOWN[strand] or (strand == "imaging" and source == "draft")
+        evidence = [word for word in known if unknown and word not in _UNKNOWN[strand]]
+        possible[strand] = {*evidence, *filter(None, others.split(";"))}
+    return flips_text(smallest_flips(scheme, now, possible))

@@ -131,14 +131,16 @@ def _read_rows(study: Row, subject: Row) -> list[Row]:
 
 
 def _subject_row(study: Row, subject: Row) -> Row:
-    last = max(visit["day"] for visit in subject["visits"] if "day" in visit)
+    death: Row | None = subject.get("death")
+    last = max(visit["day"] for visit in subject["visits"] if "day" in visit) + 14
     return {
         "study_id": study["study"]["study_id"],
         "subject_id": subject["subject_id"],
         "site_id": "01",
         "ref_start_dtc": subject["start"],
-        "death_fl": "N",
-        "last_alive_dtc": date_of(subject, last + 14),
+        "death_dtc": date_of(subject, death["day"]) if death else None,
+        "death_fl": "Y" if death else "N",
+        "last_alive_dtc": date_of(subject, death["day"] if death else subject.get("last_alive_day", last)),
         "age": subject["age"],
         "sex": subject["sex"],
         "primary_tumour": study["tumour"],
@@ -159,6 +161,10 @@ def _course(subject: Row, course: Row) -> Row:
         "route": "ORAL",
         "indication": "LM symptoms",
     }
+
+
+def _start(subject: Row, day: int) -> Row:
+    return {"start_dtc": date_of(subject, day)}
 
 
 def rows(study: Row) -> dict[str, list[Row]]:
@@ -192,15 +198,19 @@ def rows(study: Row) -> dict[str, list[Row]]:
             out["steroids"].append(who | _course(subject, course))
         drug = {"kind": "STUDY_DRUG", **study["drug"], "start_dtc": subject["start"], "line": "ON STUDY"}
         out["treatments"].append(who | drug | {"target": "BOTH"})
+        out["treatments"] += [
+            who | {name: value for name, value in other.items() if name != "day"} | _start(subject, other["day"])
+            for other in subject.get("treatments", [])
+        ]
         punctures = [
             {"kind": "LUMBAR PUNCTURE", "start_dtc": sample["collected_dtc"]}
             for sample in samples
             if sample["site"] == "LUMBAR" and sample["result"] != "NOT DONE"
         ]
-        others = [{"kind": p["kind"], "start_dtc": date_of(subject, p["day"])} for p in subject.get("procedures", [])]
+        others = [{"kind": p["kind"]} | _start(subject, p["day"]) for p in subject.get("procedures", [])]
         out["procedures"] += [who | procedure for procedure in punctures + others]
         out["disposition"] += [
-            who | {"event": end["event"], "dtc": date_of(subject, end["day"]), "scope": end["scope"]}
+            who | {name: value for name, value in end.items() if name != "day"} | {"dtc": date_of(subject, end["day"])}
             for end in subject.get("disposition", [])
         ]
     return out

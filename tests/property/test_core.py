@@ -58,7 +58,7 @@ def run(t: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
     neuro, _ = grade_neuro(t["neuro"], t["subjects"], t["visits"], CHARTER)
     mri, _ = grade_mri(t["mri_reads"], [], t["subjects"], t["visits"], CHARTER)
     calls = call_visits(csf, neuro, mri, CHARTER)
-    return calls, best_response(calls, t["subjects"], CHARTER)
+    return calls, best_response(calls, {"csf": csf, "neuro": neuro, "mri": mri}, t, CHARTER)
 
 
 @FEW
@@ -118,7 +118,7 @@ def test_a_longer_confirmation_never_confirms_more(courses: list, days: int) -> 
     calls, best = run(t)
     record = charter_record(CHARTER)
     record["settings"]["confirm_days"]["value"] = 28 + days
-    stricter = best_response(calls, t["subjects"], charter_from_record(record))
+    stricter = best_response(calls, {}, t, charter_from_record(record))
     assert not ((best["confirmed_response"] == "N") & (stricter["confirmed_response"] == "Y")).any()
 
 

@@ -1,9 +1,19 @@
 # Everything a person reads: the queries, the study report, the provenance.
+EXPLAINED = [
+    "calls.csv",
+    "best_response.csv",
+    "components.csv",
+    "endpoints.csv",
+    "pathway.csv",
+    "queries.csv",
+    *(f"work/{strand}.csv" for strand in ("csf", "neuro", "mri", "steroids")),
+]
 
 
 rule collect_queries:
     input:
         queries=PLAN.query_files,
+        derived=["work/components.queries.csv", "work/over_time.queries.csv"],
         visits="work/tables/visits.csv",
     output:
         queries=report(
@@ -16,7 +26,8 @@ rule collect_queries:
     message:
         "Collecting the queries"
     shell:
-        "lmresp step collect-queries --out {output.queries} --visits {input.visits} {input.queries} > {log} 2>&1"
+        "lmresp step collect-queries --out {output.queries} --visits {input.visits} "
+        "{input.queries} {input.derived} > {log} 2>&1"
 
 
 rule write_provenance:
@@ -40,14 +51,29 @@ rule write_provenance:
         "--raw work/raw --out {output.provenance} --dataset {output.dataset} > {log} 2>&1"
 
 
+rule explain_subjects:
+    input:
+        EXPLAINED,
+        charter="work/charter.json",
+    output:
+        explanations="explanations.jsonl",
+    log:
+        "logs/report/explain_subjects.log",
+    params:
+        software=VERSION,
+    message:
+        "Explaining every subject"
+    shell:
+        "lmresp step explain-subjects --results . --explanations {output.explanations} > {log} 2>&1"
+
+
 rule write_report:
     input:
-        "calls.csv",
-        "best_response.csv",
-        "pathway.csv",
+        EXPLAINED,
         "measures.csv",
-        "queries.csv",
-        expand("work/{strand}.csv", strand=["csf", "neuro", "mri"]),
+        "rates.csv",
+        "survival.csv",
+        "survival_curve.csv",
         expand("work/tables/{table}.csv", table=PLAN.tables),
         provenance="provenance.json",
         study="work/study.json",

@@ -76,6 +76,55 @@ def test_a_record_after_death(death, day, asked):
     assert all(query.sets_aside == "Y" and day in query.message for query in found)
 
 
+@pytest.mark.parametrize(("day", "asked"), [("2024-03-11", True), ("2024-03-10", False), ("2024-03", False)])
+def test_alive_or_leaving_after_death(day, asked):
+    dead = subject(death_dtc="2024-03-10", last_alive_dtc=day)
+    assert [(q.column, q.sets_aside) for q in ask("IN005", subjects=[dead])] == [("last_alive_dtc", "Y")] * asked
+    left = row("disposition", event="COMPLETED", scope="STUDY TREATMENT", dtc=day)
+    assert bool(ask("IN005", subjects=[subject(death_dtc="2024-03-10")], disposition=[left])) == asked
+
+
+@pytest.mark.parametrize(
+    ("age", "day", "asked"),
+    [
+        # 57 years old on 2024-02-01: born between 1966-02-02 and 1967-02-01
+        ("57", "1966-02-01", False),
+        ("57", "1966-01-31", True),
+        ("57.9", "1966-01-31", True),
+        ("57", "1966-01", True),
+        ("57", "1966-02", False),
+        ("57", "1966", False),
+        ("57", "2024-01-30", False),
+        ("0", "2023-01-31", True),
+        ("", "1900-01-01", False),
+    ],
+)
+def test_a_date_before_birth(age, day, asked):
+    found = ask("IN039", subjects=[subject(age=age)], procedures=[row("procedures", kind="OMMAYA", start_dtc=day)])
+    assert [(q.file, q.row, q.column, q.value) for q in found] == [("procedures.csv", "2", "start_dtc", day)] * asked
+    assert all((q.severity, q.sets_aside) == ("error", "Y") for q in found)
+    assert all("2024-02-01" in q.message and q.allowed.endswith("or later") for q in found)
+
+
+def test_every_date_column_of_every_table_is_held_against_birth():
+    expected, tables = set(), {}
+    for name in spec.TABLES:
+        columns = [c.name for c in spec.table_spec(name).columns.values() if c.type in ("dtc", "datetime")]
+        columns = [column for column in columns if column != "ref_start_dtc"]
+        expected |= {(f"{name}.csv", column) for column in columns}
+        tables[name] = [row(name, **dict.fromkeys(columns, "1924-01-01"))]
+    tables["subjects"] = [tables["subjects"][0] | {"age": "57", "ref_start_dtc": "2024-02-01"}]
+    tables["visits"][0]["visit_num"] = "1"
+    assert {(q.file, q.column) for q in check_study(tables, STUDY) if q.code == "IN039"} == expected
+    assert len(expected) > 15
+
+
+def test_a_first_dose_on_29_february_is_57_years_after_28_february():
+    dose = subject(age="56", ref_start_dtc="2024-02-29")
+    for day, asked in (("1967-02-27", True), ("1967-02-28", False)):
+        assert bool(ask("IN039", subjects=[dose], neuro=[exam(), exam(day)])) == asked
+
+
 @pytest.mark.parametrize(
     ("day", "number", "asked"),
     [
@@ -201,5 +250,23 @@ def test_visits_out_of_order():
     ]
     (query,) = ask("IN019", visits=visits)
     assert (query.row, query.value, query.allowed) == ("2", "2024-05-01", "2024-05-02 or later")
-    assert query.visit == "WK12"
+    assert (query.visit, query.severity, query.sets_aside) == ("WK12", "error", "Y")
     assert "visit WK12 starts on 2024-05-01, before visit WK06 (2024-05-02)" in query.message
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "asked"),
+    [
+        ("2024-05-02", "2024-05-02", False),
+        ("2024-05-02T16:00", "2024-05-02T08:00", False),  # visits are told apart by day
+        ("2024-05-02", "2024-05", False),
+        ("2024-05-02", "2024-04", True),
+        ("2024-05", "2024-04-30", True),
+        ("2024", "2023-12-31", True),
+        ("2024-05-02", "--04-01", False),  # the year is not known
+    ],
+)
+def test_partial_dates_of_visits_are_out_of_order_only_for_certain(first, second, asked):
+    days = enumerate((first, second), start=2)
+    visits = [row("visits", number, visit_num=str(number), start_dtc=day) for number, day in days]
+    assert bool(ask("IN019", visits=visits)) == asked

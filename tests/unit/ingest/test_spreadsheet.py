@@ -9,8 +9,10 @@ import openpyxl
 import pytest
 
 from lmresp.ingest import spec
-from lmresp.ingest.spreadsheet import read_csv_file, read_workbook, write_raw_tables
+from lmresp.ingest.csv_file import read_csv_file
+from lmresp.ingest.spreadsheet import write_raw_tables
 from lmresp.ingest.study import Study
+from lmresp.ingest.workbook import read_workbook
 from lmresp.store import read_csv
 
 
@@ -187,14 +189,6 @@ def test_a_wrong_sheet_size_does_not_cut_rows_off(study):
     assert b'ref="A1:A2"' in zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml")
     (read,), _ = read_workbook(path)
     assert [cells for _, cells in read.rows] == [("S-1", "3"), ("S-2", "4")]
-
-
-def test_a_formula_without_result_is_named(study):
-    path = workbook(study, rows=[["subject_id", "wbc"], ["S-1", "=1+2"]])
-    (read,), queries = read_workbook(path)
-    assert codes(queries) == ["IN036"]
-    assert (queries[0].sheet, queries[0].row, queries[0].column) == ("CSF", "2", "B")
-    assert read.rows[0][1] == ("S-1", "")
 
 
 def broken_workbooks() -> dict[str, bytes]:

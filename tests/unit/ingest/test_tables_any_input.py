@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from lmresp.ingest import spec, units
 from lmresp.ingest.cross_checks import check_study
-from lmresp.ingest.spreadsheet import read_csv_file, read_workbook
+from lmresp.ingest.csv_file import read_csv_file
 from lmresp.ingest.study import Study
 from lmresp.ingest.tables import check_table
+from lmresp.ingest.workbook import read_workbook
 from lmresp.queries import from_row, numbered
 
 WORDS = ["", "S-1", "S-2", "2024-02-12", "2024-02", "--02-29", "NA", "<5", "1", "-1", "1e99", "1,5", "=1+1", "POSITIVE"]

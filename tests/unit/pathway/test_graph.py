@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 
 import pytest
@@ -14,15 +15,18 @@ TEXT = files("lmresp.pathway").joinpath("graph", "egfr_lm.yaml").read_text(encod
 
 def test_every_fact_that_is_asked_of_a_study_can_be_unknown() -> None:
     graph = load_graph("egfr_lm")
-    derived_always = {"worsening", "call", "neuro", "csf", "imaging", "gain", "inadequate"}
+    derived_always = {"worsening", "call", "neuro", "csf", "imaging", "gain", "inadequate", "earlier_block"}
     assert {name for name, fact in graph.facts.items() if "unknown" not in fact.values} == derived_always
 
 
-def test_no_branch_and_no_note_holds_a_dose() -> None:
+def test_nothing_of_the_graph_gives_a_dose() -> None:
     graph = load_graph("egfr_lm")
-    notes = [rule.note for node in graph.nodes.values() for rule in node.table.rules]
-    for text in [*graph.branches.values(), *notes]:
-        assert " mg" not in text
+    said = [rule.note for node in graph.nodes.values() for rule in node.table.rules]
+    said += [node.label for node in graph.nodes.values()]
+    said += [remark.text for remark in (*graph.remarks, *graph.disagreement)]
+    said += [text for fact in graph.facts.values() for text in (fact.label, fact.meaning, *fact.collect.values())]
+    for text in [*graph.branches.values(), *said]:
+        assert not re.search(r"\d\s*(mg|milligram|g/)", text), text
 
 
 def test_nodes_come_before_those_they_lead_to() -> None:
@@ -47,6 +51,12 @@ def test_nodes_come_before_those_they_lead_to() -> None:
         ("      unread: a locked", "      unseen: a locked", "'unseen'"),
         ("IID: possible", "IID: unlikely", "unlikely"),
         ("facts: [tki]", "facts: [tki, mood]", "unknown fact 'mood'"),
+        ("to: B_TKI, then: N4_assess", "to: B_TKI, then: N4_asses", "goes on at 'N4_asses'"),
+        ('note: "on a third-generation TKI"', 'note: "on it > still"', "which a trail cannot hold"),
+        ("steroids: [increased], neuro: [improved]", "steroids: [more], neuro: [improved]", "steroids 'more'"),
+        ("literal: [both], both: [none]", "literal: [both], both: [maybe]", "both 'maybe'"),
+        ("evidence: [rano_lm2017, zhong2024]", "evidence: [nobody2030]", "nobody2030"),
+        ("certainty: {place in this sequence: D,", "certainty: {place in this sequence: E,", "certainty"),
     ],
 )
 def test_a_broken_graph_is_refused(old: str, new: str, message: str) -> None:

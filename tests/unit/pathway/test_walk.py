@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -45,6 +46,8 @@ def walk(
     treatments: pd.DataFrame = ON_TKI,
     procedures: list[dict[str, str]] | None = None,
     facts: dict[str, str] | None = None,
+    earlier_facts: dict[str, str] | None = None,
+    steroids: str = "",
     charter: Charter | None = None,
     days: list[str] = DAYS,
     source: str = "read",
@@ -59,6 +62,8 @@ def walk(
         "reason": "",
         "row_ids": "",
         "flags": ["baseline", ""],
+        "disputed": "",
+        "confirmed": "Y",
     }
     frames = {
         "csf": pd.DataFrame({**base, "status": csf}),
@@ -80,9 +85,14 @@ def walk(
         "treatments": treatments,
         "procedures": pd.DataFrame([other, *(procedures or [])]),
         "facts": pd.DataFrame(
-            [{"subject_id": "S1", "visit_num": "1", **(facts or {})}],
-        ),
+            [
+                {"subject_id": "S1", "visit_num": "0", **(earlier_facts or {})},
+                {"subject_id": "S1", "visit_num": "1", **(facts or {})},
+            ]
+        ).fillna(""),
     }
+    if steroids:
+        calls = calls.assign(steroids=steroids)
     rows = find_branches(calls, frames, tables, charter)
     assert len(rows) == 1
     assert rows["research_use"].tolist() == [RESEARCH_USE]
@@ -126,10 +136,26 @@ def test_eligibility_is_never_guessed() -> None:
     assert row["nodes"].endswith("N7_inadequate;N8_it_eligible")
 
 
-@pytest.mark.parametrize(("fact", "value"), [("csf_flow", "blocked"), ("marrow", "inadequate")])
-def test_not_eligible_for_intrathecal_therapy(fact: str, value: str) -> None:
-    row = walk(PERSISTS, "stable", "stable", symptomatic=("Y", "Y"), facts={**ELIGIBLE, fact: value})
+def test_not_eligible_for_intrathecal_therapy() -> None:
+    row = walk(PERSISTS, "stable", "stable", symptomatic=("Y", "Y"), facts={**ELIGIBLE, "marrow": "inadequate"})
     assert row["branch"] == "B_ALT"
+
+
+def test_a_flow_block_is_a_branch_of_its_own_until_it_lasts() -> None:
+    state: dict[str, Any] = {"symptomatic": ("Y", "Y"), "facts": {**ELIGIBLE, "csf_flow": "blocked"}}
+    row = walk(PERSISTS, "stable", "stable", **state)
+    assert row["branch"] == "B_FLOW"
+    assert "the way goes on at: Eligible for intrathecal therapy" in row["reason"]
+    assert walk(PERSISTS, "stable", "stable", earlier_facts={"csf_flow": "blocked"}, **state)["branch"] == "B_ALT"
+    assert walk(PERSISTS, "stable", "stable", earlier_facts={"csf_flow": "open"}, **state)["branch"] == "B_FLOW"
+
+
+def test_what_rules_out_intrathecal_therapy_takes_it_from_the_options() -> None:
+    facts = {"genotype": "none_found", "csf_flow": "blocked"}
+    row = walk(("negative", "negative"), "stable", "progressive", facts=facts)
+    assert row["branch"] == "B_PLATINUM;B_RT;B_TRIAL"
+    row = walk(("negative", "negative"), "stable", "progressive", facts={"genotype": "none_found"}, kps="50")
+    assert row["branch"] == "B_PLATINUM;B_RT;B_TRIAL"
 
 
 def test_a_shunt_must_have_a_valve() -> None:
@@ -264,3 +290,87 @@ def test_how_the_evidence_was_read_is_said_in_words() -> None:
     evidence = walk(("negative", "negative"), "worse", "stable", hydrocephalus="PRESENT")["evidence"]
     assert "10.1371/journal.pone.0210074 [read in the paper]" in evidence
     assert "[V]" not in evidence
+
+
+def test_the_trail_names_the_facts_that_decided() -> None:
+    row = walk(PERSISTS, "stable", "stable", symptomatic=("Y", "Y"), facts=ELIGIBLE)
+    steps = row["trail"].split(" > ")
+    assert [step.split(":")[0] for step in steps] == row["nodes"].split(";")
+    # a rule with conditions: its facts only; a rule for all the rest: every fact of the node
+    assert steps[0] == "N0_entry: lm_certainty=confirmed -> entry conditions met"
+    assert "N1_icp: opening_pressure=unknown, hydrocephalus=absent, papilloedema=unknown -> no sign of" in row["trail"]
+    assert "N7_inadequate: inadequate=Y -> the charter's rule is met" in steps
+
+
+def test_evidence_keys_and_certainty_in_words() -> None:
+    row = walk(("negative", "negative"), "worse", "stable", hydrocephalus="PRESENT")
+    assert row["evidence_keys"] == "mitsuya2019;su2022;kim2019"
+    assert (row["certainty"], row["certainty_words"]) == ("C", "small series, or guideline by expert consensus (C)")
+    row = walk(PERSISTS, "stable", "stable", symptomatic=("Y", "Y"), facts=ELIGIBLE)
+    assert row["certainty"] == "D place in this sequence, B activity of intrathecal pemetrexed"
+
+
+def test_why_it_matters_that_the_rules_disagree() -> None:
+    row = walk(PERSISTS, "improved", "stable", facts=ELIGIBLE)
+    said = row["disagreement"]
+    for words in (
+        "literal",
+        "yes, cytology only",
+        "11 of 40 (28 %)",
+        "recalled, not re-read",
+        "10.3816/CBC.2006.n.028",
+    ):
+        assert words in said
+    row = walk(("positive_persistent", "cleared"), "stable", "improved", symptomatic=("Y", "Y"), facts=ELIGIBLE)
+    assert "mild leg weakness" in row["disagreement"]
+    assert "11 of 40" not in row["disagreement"]
+    assert walk(PERSISTS, "stable", "stable", symptomatic=("Y", "Y"))["disagreement"] == ""
+
+
+def test_confirmation_of_an_inadequate_response() -> None:
+    # positive at baseline and nine weeks later: two samples, the later one more than four weeks after the first dose
+    assert walk(PERSISTS, "improved", "stable")["inadequate_confirmed"] == "Y"
+    once = walk(("negative", "positive_persistent"), "stable", "stable")
+    assert (once["inadequate_grade"], once["inadequate_confirmed"]) == ("cytology_only", "N")
+    fixed = walk(("positive_persistent", "cleared"), "stable", "improved", symptomatic=("Y", "Y"))
+    assert (fixed["inadequate_grade"], fixed["inadequate_confirmed"]) == ("neurology_only", "Y")
+    assert walk(("positive_persistent", "cleared"), "improved", "improved")["inadequate_confirmed"] == ""
+
+
+@pytest.mark.parametrize(
+    ("symptomatic", "grade"), [(("Y", "Y"), "both"), (("N", "N"), "cytology_only"), (("", ""), "cytology_only")]
+)
+def test_the_rule_by_call_is_graded_like_the_others(symptomatic: tuple[str, str], grade: str) -> None:
+    row = walk(PERSISTS, "stable", "stable", symptomatic=symptomatic, charter=with_rule("call_based"))
+    assert (row["inadequate"], row["inadequate_grade"]) == ("Y", grade)
+    clear = walk(("negative", "negative"), "stable", "stable", charter=with_rule("call_based"))
+    assert (clear["inadequate"], clear["inadequate_grade"], clear["inadequate_confirmed"]) == ("Y", "by_call", "N")
+
+
+@pytest.mark.parametrize(
+    ("dose", "neuro", "said"),
+    [
+        ("INCREASED", "improved", "an improvement on a rising dose is not a response"),
+        ("DECREASED", "worse", "a worsening on a falling dose is flagged"),
+        ("STABLE", "improved", ""),
+        ("INCREASED", "stable", ""),
+        ("NONE BEYOND PHYSIOLOGIC REPLACEMENT DOSE", "improved", ""),
+    ],
+)
+def test_steroids_are_remarked_on_and_change_no_branch(dose: str, neuro: str, said: str) -> None:
+    plain = walk(("negative", "negative"), neuro, "stable")
+    row = walk(("negative", "negative"), neuro, "stable", steroids=dose)
+    assert row["branch"] == plain["branch"]
+    assert ("dose" in row["reason"]) == bool(said)
+    assert said in row["reason"]
+
+
+def test_no_output_gives_a_dose() -> None:
+    for csf, neuro, imaging in (
+        (PERSISTS, "improved", "stable"),
+        (PERSISTS, "stable", "stable"),
+        (("negative", "negative"), "worse", "progressive"),
+    ):
+        row = walk(csf, neuro, imaging, symptomatic=("Y", "Y"), facts={**ELIGIBLE, "genotype": "none_found"})
+        for column in ("branch_label", "reason", "trail", "collect", "disagreement", "parallel_reason"):
+            assert not re.search(r"\d\s*mg", row[column]), column

@@ -19,17 +19,21 @@ def _names(text: str) -> list[str]:
 
 
 CALL_COLUMNS = _names(
-    "subject_id,visit,visit_num,date,call,rule_id,certainty,provisional,provisional_reason,csf,neuro,mri,"
-    "mri_source,criteria,charter,missing,would_change,row_ids,scans,flags,citation,note"
+    "subject_id,visit,visit_num,date,call,rule_id,certainty,authority,provisional,provisional_reason,csf,neuro,mri,"
+    "mri_source,steroids,criteria,charter,missing,would_change,row_ids,scans,flags,citation,note"
 )
-BEST_COLUMNS = _names("subject_id,best_response,date,visit,confirmed_response,confirmed_date,provisional,calls,reason")
+BEST_COLUMNS = _names(
+    "subject_id,best_response,date,visit,confirmed_best,confirmed_best_date,confirmation,confirmed_response,"
+    "confirmed_date,progression_date,progression_by,provisional,calls,reason"
+)
 PATHWAY_COLUMNS = _names(
-    "subject_id,visit,visit_num,date,branch,branch_label,nodes,reason,evidence,certainty,collect,inadequate,"
-    "inadequate_rule,inadequate_grade,inadequate_literal,inadequate_both,inadequate_call_based,rules_disagree,"
-    "parallel_branch,provisional,research_use"
+    "subject_id,visit,visit_num,date,branch,branch_label,nodes,trail,reason,evidence,evidence_keys,certainty,certainty_words,collect,"
+    "inadequate,inadequate_rule,inadequate_grade,inadequate_confirmed,inadequate_literal,inadequate_both,"
+    "inadequate_call_based,rules_disagree,disagreement,parallel_branch,provisional,research_use"
 )
 STRAND_COLUMNS = _names(
-    "subject_id,visit_num,visit,date,status,reason,row_ids,flags,rule_id,certainty,source,draft_status,alternative_cause"
+    "subject_id,visit_num,visit,date,status,reason,row_ids,flags,rule_id,certainty,disputed,source,draft_status,"
+    "alternative_cause"
 )
 MEASURE_COLUMNS = _names(
     "subject_id,visit_num,visit,scan,scan_date,measure,compartment,value,unit,method,qc,qc_reason,uncertainty,"
@@ -45,7 +49,15 @@ def call(subject: str, visit: int, word: str, csf: str, neuro: str, mri: str, **
     number, name, date = VISITS[visit]
     row = dict.fromkeys(CALL_COLUMNS, "")
     row |= {"subject_id": subject, "visit": name, "visit_num": number, "date": date, "call": word}
-    row |= {"rule_id": "RL09", "certainty": "convention", "provisional": "Y", "csf": csf, "neuro": neuro, "mri": mri}
+    row |= {
+        "rule_id": "RL09",
+        "certainty": "convention",
+        "authority": "unverified",
+        "provisional": "Y",
+        "csf": csf,
+        "neuro": neuro,
+        "mri": mri,
+    }
     row |= {"provisional_reason": "the rule is a project choice, not published", "mri_source": "read"}
     row |= {"criteria": "rano_lm_2017_overall", "charter": "modified-rano-lm 0.1", "citation": "none read"}
     return row | other
@@ -65,6 +77,16 @@ def branch(subject: str, visit: int, code: str, label: str, **other: str) -> dic
     row |= {"subject_id": subject, "visit": name, "visit_num": number, "date": date, "branch": code}
     row |= {"branch_label": label, "certainty": "D", "provisional": "Y", "rules_disagree": "N"}
     return row | other
+
+
+def stored(name: str) -> tuple[list[dict[str, str]], list[str]]:
+    """Rows and columns of a table of the folder ``study``.
+
+    By hand: S-01 progresses on day 85, S-02 after missed assessments, S-03 dies on day 57. One of three has limits of
+    0.84 to 90.57 % (Clopper-Pearson) and 6.15 to 79.23 % (Wilson), none of three 0 to 70.76 and 0 to 56.15.
+    """
+    rows = store.read_csv(Path(__file__).parent / "study" / f"{name}.csv")
+    return rows, list(rows[0])
 
 
 def finding(**changed: Any) -> dict[str, Any]:
@@ -231,6 +253,9 @@ def provenance() -> dict[str, Any]:
     """The parts of ``provenance.json`` that the report prints."""
     criteria = {"title": "RANO-LM 2017 overall call from the three elements", "cells_read": 2, "cells": 96}
     charter = {"name": "modified-rano-lm", "version": "0.1", "signed": None, "criteria": criteria}
+    line = "Modified RANO-LM, charter modified-rano-lm 1.0 (sha256 0123456789ab), not signed, "
+    line += "8 of 96 cells read in the source"
+    charter |= {"digest": "0123456789ab" + "0" * 52, "title_line": line}
     return {"inputs_digest": "c0ffee" + "0" * 58, "charter": charter, "software": {"lmresp": "0.1.0", "numpy": "2.4"}}
 
 
@@ -245,23 +270,42 @@ def study(tmp_path: Path) -> Study:
             mri_source="draft",
             rule_id="RL01",
             certainty="seen",
+            authority="published",
             citation=CITE,
             provisional_reason="the MRI read is a draft; no radiologist has read it",
             note="Imaging progression alone, with negative CSF and a stable examination.",
-            would_change="a radiologist's read;an earlier sample with malignant cells",
+            would_change="imaging=stable -> STABLE; csf=cleared & imaging=improved -> RESPONSE; a radiologist's read",
+            steroids="INCREASED",
         ),
         call("S-02", 1, "RESPONSE", "cleared", "improved", "improved"),
         call("S-02", 2, "SUSPECTED_PROGRESSION", "equivocal", "worse", "stable"),
-        call("S-03", 1, "NOT_EVALUABLE", "missing", "stable", "not_evaluable", missing="csf;mri", mri_source=""),
+        call(
+            "S-03",
+            1,
+            "NOT_EVALUABLE",
+            "missing",
+            "stable",
+            "not_evaluable",
+            missing="csf: no sample; imaging: draft (no spine; no nodule)",
+            mri_source="",
+        ),
     ]
     best = dict.fromkeys(BEST_COLUMNS, "")
     bests = [
         best
-        | {"subject_id": "S-01", "best_response": "STABLE", "calls": "2", "provisional": "Y", "reason": "no response"},
-        best | {"subject_id": "S-02", "best_response": "RESPONSE", "visit": "WK06", "date": "2024-02-12", "calls": "2"},
+        | {"subject_id": "S-01", "best_response": "STABLE", "confirmed_best": "STABLE", "confirmed_response": "N"}
+        | {"calls": "2", "provisional": "Y", "reason": "no response"}
+        | {"progression_date": "2024-03-25", "progression_by": "imaging"},
+        best
+        | {"subject_id": "S-02", "best_response": "RESPONSE", "visit": "WK06", "date": "2024-02-12", "calls": "2"}
+        | {"confirmed_best": "STABLE", "confirmation": "PENDING", "confirmed_response": "PENDING"},
+        best
+        | {"subject_id": "S-03", "best_response": "NOT_EVALUABLE", "confirmed_best": "NOT_EVALUABLE", "calls": "1"}
+        | {"confirmed_response": "N"},
     ]
     add_it = branch("S-02", 2, "B_ADD_IT", "addition of intrathecal therapy is the pathway's next stage")
-    add_it |= {"reason": "two samples in a row with malignant cells", "evidence": "zhong2024;fan2021"}
+    add_it |= {"reason": "two samples in a row with malignant cells", "evidence": "Zhong 2024; Fan 2021"}
+    add_it |= {"evidence_keys": "zhong2024;fan2021", "certainty_words": "case or opinion (D)"}
     pathway = [
         branch("S-01", 1, "B_CONTINUE", "continue and re-assess"),
         branch("S-01", 2, "B_GENO", "genotype-directed option or trial"),
@@ -271,11 +315,23 @@ def study(tmp_path: Path) -> Study:
             "S-03", 1, "B_COLLECT", "data missing: list what to collect", collect="CSF cytology;MRI of brain and spine"
         ),
     ]
+    pathway[1] |= {"inadequate": "Y", "inadequate_rule": "literal", "inadequate_grade": "cytology_only"}
+    pathway[1] |= {
+        "inadequate_confirmed": "N",
+        "rules_disagree": "Y",
+        "inadequate_literal": "Y",
+        "inadequate_both": "N",
+    }
+    pathway[1] |= {"disagreement": "literal finds cells, both asks for symptoms as well; the branch depends on it"}
+    pathway[1] |= {
+        "trail": "N1_icp: opening_pressure=normal -> no sign of raised pressure > N5_geno: genotype=T790M -> found"
+    }
     csf = [strand(r["subject_id"], int(r["visit_num"]) - 1, r["csf"]) for r in calls]
     csf.insert(0, strand("S-01", 0, "positive_persistent", reason="baseline"))
     neuro = [strand(r["subject_id"], int(r["visit_num"]) - 1, r["neuro"]) for r in calls]
     mri = [strand(r["subject_id"], int(r["visit_num"]) - 1, r["mri"], source=r["mri_source"]) for r in calls]
     mri[-1]["reason"] = "no scan at this visit"
+    mri[1]["disputed"] = "stable;not_evaluable"
     measures = [
         dict.fromkeys(MEASURE_COLUMNS, "")
         | {"subject_id": "S-01", "visit": "WK12", "visit_num": "3", "measure": "LINEAR_VOL", "compartment": "BRAIN"}
@@ -320,6 +376,8 @@ def study(tmp_path: Path) -> Study:
         {"subject_id": "S-02", "event": "WITHDRAWAL BY SUBJECT", "dtc": "2024-05-06", "scope": "STUDY PARTICIPATION"}
     ]
     tables = {
+        "work/steroids.csv": stored("steroids"),
+        **{f"{name}.csv": stored(name) for name in ("components", "endpoints", "rates", "survival", "survival_curve")},
         "calls.csv": (calls, CALL_COLUMNS),
         "best_response.csv": (bests, BEST_COLUMNS),
         "pathway.csv": (pathway, PATHWAY_COLUMNS),

@@ -15,7 +15,7 @@ def course(subject: str, last: str, calls: list[tuple[str, str]] = (), **facts: 
     person = {"subject_id": subject, "ref_start_dtc": "2024-01-01", "last_alive_dtc": last, **facts}
     rows = [{"visit": f"V{n}", "visit_num": str(n), "date": d, "call": c} for n, (d, c) in enumerate(calls)]
     empty: dict[str, Any] = dict.fromkeys(
-        ("csf", "mri", "neuro", "pathway", "visits", "treatments", "procedures", "disposition"), ()
+        ("csf", "mri", "neuro", "steroids", "pathway", "visits", "treatments", "procedures", "disposition"), ()
     )
     return Course(subject=subject, facts=person, calls=rows, **empty)
 

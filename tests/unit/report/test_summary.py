@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lmresp import RESEARCH_USE
+from lmresp import RESEARCH_USE, store
 from lmresp.report import run_summary
 
 
@@ -39,3 +39,20 @@ def test_a_cell_cannot_steer_the_terminal(study: Any) -> None:
 def test_results_that_are_not_there(tmp_path: Any) -> None:
     with pytest.raises(FileNotFoundError):
         run_summary(tmp_path)
+
+
+def test_response_rate_with_its_exact_interval_and_the_charter_are_printed(study: Any, make: Any) -> None:
+    results = study.write()
+    charter = make["provenance"]()["charter"]
+    store.write_json(results / "work" / "charter.json", charter)
+    lines = run_summary(results).splitlines()
+    assert lines[-2] == charter["title_line"]
+    (rate,) = (line for line in lines if line.startswith("Objective response"))
+    # Clopper-Pearson limits of 0 and of 1 in 3 subjects
+    assert "confirmed 0 of 3 = 0.00 % (0.00 to 70.76)" in rate
+    assert "unconfirmed 1 of 3 = 33.33 % (0.84 to 90.57)" in rate
+
+
+def test_no_rate_no_line(study: Any) -> None:
+    study.tables["rates.csv"] = ([], study.tables["rates.csv"][1])
+    assert "Objective response" not in run_summary(study.write())
