@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ class _PlainLoader(yaml.SafeLoader):
                 problem=f"key given twice: {', '.join(twice)}", problem_mark=node.start_mark
             )
         return super().construct_mapping(node, deep=deep)
+
+
+def packaged_text(package: str, name: str) -> str:
+    """Text of a data file of the package, such as ``("lmresp.steroids", "frequencies.yaml")``; no study file."""
+    return files(package).joinpath(*name.split("/")).read_text(encoding="utf-8")
 
 
 def read_plain_yaml(path: Path) -> Any:

@@ -180,9 +180,9 @@ class Scheme:
             See :meth:`match`.
         """
         frame = inputs if isinstance(inputs, pd.DataFrame) else pd.DataFrame(dict(inputs))
-        number = self.match(frame)
+        number = self.match(frame).astype(np.intp)  # once for all columns
         # The answers are a few words repeated many times: `object` shares them, text would be looked at cell by cell.
-        answers = {name: values[number] for name, values in self._columns.items()}
+        answers = {name: values.take(number) for name, values in self._columns.items()}
         return pd.DataFrame(answers, index=frame.index, dtype=object, copy=False)
 
     def decide_one(self, inputs: Mapping[str, Any]) -> Rule:

@@ -25,6 +25,19 @@ _CARD = {
 DIAMETER = r"NODULE_(?P<nodule>[1-3])_(?P<axis>[XY])"
 
 
+def shared_sessions(rows: pd.DataFrame) -> list[Query]:
+    """Find blinded sessions in which two readers read the same visit: each could see the other's read (IN016)."""
+    blinded = rows[(rows["blinded"].str.upper() == "Y") & (rows["session_id"] != "")]
+    sessions = blinded.groupby(["subject_id", "visit", "session_id"], sort=True)["reader_id"].agg(
+        lambda readers: ", ".join(sorted(set(readers)))
+    )
+    return [
+        queries.make("IN016", subject_id=subject, visit=visit, column="session_id", value=session, readers=readers)
+        for (subject, visit, session), readers in sessions.items()
+        if ", " in readers
+    ]
+
+
 def incomplete_forms(rows: pd.DataFrame, read: list[str]) -> tuple[pd.Series, list[Query]]:
     """Find the reads whose form is not complete.
 

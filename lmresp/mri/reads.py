@@ -13,7 +13,7 @@ from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import day_text, days, flag, join_visits, joined, text_frame
 from lmresp.mri.drafts import open_items
 from lmresp.mri.items import KEYS, LM_ITEMS, WORST_FIRST, combine, joined_by, worst_word
-from lmresp.mri.read_forms import incomplete_forms
+from lmresp.mri.read_forms import incomplete_forms, shared_sessions
 from lmresp.queries import Query
 from lmresp.terms import Change, Item, Presence
 
@@ -24,7 +24,7 @@ READ = [*KEYS, "rank", "reader_id"]
 """What names a read."""
 _COLUMNS = (
     *("read_id", "subject_id", "visit_num", "scan_dtc", "reader_id", "role", "read_dtc", "locked_dtc", "compartment"),
-    *("item", "value", "reason_ne", "comparator", "supersedes", "row_id"),
+    *("item", "value", "reason_ne", "comparator", "supersedes", "session_id", "blinded", "row_id"),
 )
 
 
@@ -46,7 +46,7 @@ def locked_rows(reads: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> tu
         One row per read, compartment and item, sorted; with ``number``, ``rank``, ``position``, ``visit`` and
         ``against``, what the read compares with (its own comparator, else the charter's).
     problems : list of Query
-        IN011, DV044, DV045, DV047.
+        IN011, IN016, DV044, DV045, DV047.
 
     Notes
     -----
@@ -84,7 +84,7 @@ def locked_rows(reads: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> tu
     rows["against"] = rows["comparator"].where(rows["comparator"] != "", charter.text("reference_imaging").upper())
     rows = rows.sort_values([*READ, "compartment", "item", "read_dtc", "read_id"], kind="stable")
     last = rows.drop_duplicates([*READ, "compartment", "item"], keep="last").reset_index(drop=True)
-    return last, [*problems, *foreign, *_repeated(rows)]
+    return last, [*problems, *foreign, *_repeated(rows), *shared_sessions(rows)]
 
 
 def _without_replaced(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Query]]:

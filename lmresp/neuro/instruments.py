@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import pandas as pd
 import yaml
 
 from lmresp.criteria import load_scale
+from lmresp.plain_yaml import packaged_text
 
 NANO, NANO_LM = "NANO", "NANO_LM"
 NANO_LM_SCALE = "nano_lm_2024"
@@ -18,8 +18,7 @@ NANO_LM_SCALE = "nano_lm_2024"
 @cache
 def judged() -> dict[str, dict[str, Any]]:
     """Return the facts of each instrument whose domains are judged (``instruments.yaml``)."""
-    text = files("lmresp.neuro").joinpath("instruments.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, dict[str, Any]] = yaml.safe_load(text)["instruments"]
+    loaded: dict[str, dict[str, Any]] = yaml.safe_load(packaged_text("lmresp.neuro", "instruments.yaml"))["instruments"]
     return loaded
 
 

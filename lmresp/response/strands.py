@@ -60,7 +60,7 @@ def align_strands(
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
     subject, _ = pd.factorize(frame["subject_id"], sort=True)
     visit, numbers = pd.factorize(frame["visit_num"])
-    order = np.lexsort((pd.to_numeric(numbers)[visit], subject))
+    order = np.lexsort((pd.to_numeric(pd.Series(numbers)).to_numpy()[visit], subject))
     return frame.take(order).reset_index(drop=True)
 
 

@@ -10,12 +10,12 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.reading import read_yaml
 from lmresp.errors import CriteriaError
+from lmresp.plain_yaml import packaged_text
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,9 +98,8 @@ class Censoring:
 
 
 def _data(name: str, schema_name: str) -> dict[str, Any]:
-    folder = files("lmresp.response")
-    schema: dict[str, Any] = json.loads(folder.joinpath(schema_name).read_text(encoding="utf-8"))
-    return read_yaml(folder.joinpath(name).read_text(encoding="utf-8"), name, schema)
+    schema: dict[str, Any] = json.loads(packaged_text("lmresp.response", schema_name))
+    return read_yaml(packaged_text("lmresp.response", name), name, schema)
 
 
 @cache

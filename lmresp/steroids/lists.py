@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import yaml
 
+from lmresp.plain_yaml import packaged_text
+
 
 @cache
 def _load(name: str) -> dict[str, Any]:
-    text = files("lmresp.steroids").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any] = yaml.safe_load(packaged_text("lmresp.steroids", f"{name}.yaml"))
     return loaded
 
 

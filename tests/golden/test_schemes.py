@@ -80,7 +80,13 @@ def test_every_cell_equals_the_reference(scheme_id: str, reference: dict[str, An
 
 def test_no_reference_scheme_is_left_out(reference: dict[str, Any]) -> None:
     assert {each["id"] for each in reference["schemes"]} == set(PUBLISHED_SCHEMES)
-    assert set(schemes()) == {*PUBLISHED_SCHEMES, "strand_csf", "strand_imaging", "strand_neuro", "strand_neuro_steroids"}
+    assert set(schemes()) == {
+        *PUBLISHED_SCHEMES,
+        "strand_csf",
+        "strand_imaging",
+        "strand_neuro",
+        "strand_neuro_steroids",
+    }
 
 
 def test_scales_hold_every_fact_of_the_reference(reference: dict[str, Any]) -> None:

@@ -20,8 +20,9 @@ from lmresp.simulate import demo, tables
 from lmresp.store import read_csv, write_text
 
 CELL = ["neuro", "csf", "mri"]
-# It tells what the call would be in other cells, so a neighbour of the cell may say something new there.
-OF_OTHER_CELLS = ["would_change"]
+# Both look at neighbouring cells: what the call would be in them, and since when the strands assessed so far left no
+# other call open.
+OF_OTHER_CELLS = ["would_change", "date"]
 
 Strands = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
@@ -82,5 +83,7 @@ def test_exactly_the_calls_of_the_cell_change(strands: Strands) -> None:
         assert touches.any() == (cell in cells)
         differs = (without.drop(columns=OF_OTHER_CELLS) != with_cell.drop(columns=OF_OTHER_CELLS)).any(axis=1)
         assert differs.tolist() == touches.tolist(), cell
+        redated = (without["date"] != with_cell["date"]) & ~touches
+        assert set(without.loc[redated, "call"]) <= {before, other(before)}, cell
         assert set(with_cell.loc[touches, "call"]) <= {other(before)}
         assert set(with_cell.loc[touches, "rule_id"]) <= {"trial-x.1"}

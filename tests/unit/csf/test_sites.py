@@ -88,7 +88,7 @@ def test_number_and_spacing_of_the_negatives_are_settings() -> None:
 
 
 def test_a_later_visit_changes_nothing_before_it() -> None:
-    course = "L+ L- L- V- L+V-".split()
+    course = ["L+", "L-", "L-", "V-", "L+V-"]
     whole = grade(" ".join(course))
     for n in range(1, len(course)):
         part = grade(" ".join(course[:n]))

@@ -256,3 +256,19 @@ def test_the_spine_counts_for_the_pattern() -> None:
     spine = form(0, compartment="SPINE", NODULES="PRESENT", LINEAR="ABSENT")
     brain = form(0, LINEAR="PRESENT", NODULES="ABSENT", HYDROCEPHALUS="ABSENT")
     assert grade(brain, spine)[0].loc["V0", "mri_pattern"] == "C"
+
+
+def test_a_blinded_session_is_one_readers() -> None:
+    reads = [
+        [{**row, "session_id": session, "blinded": blinded} for row in form(1, reader, **NO_CHANGE, OVERALL="SD")]
+        for reader, session, blinded in (
+            ("RADIOLOGIST 1", "A", "Y"),
+            ("RADIOLOGIST 2", "A", "Y"),
+            ("RADIOLOGIST 3", "B", "Y"),
+        )
+    ]
+    [query] = [problem for problem in grade(*reads)[1] if problem.code == "IN016"]
+    assert (query.severity, query.value, query.visit) == ("error", "A", "V1")
+    assert "RADIOLOGIST 1, RADIOLOGIST 2" in query.message
+    apart = [[{**row, "session_id": row["reader_id"]} for row in rows] for rows in reads]
+    assert not [problem for problem in grade(*apart)[1] if problem.code == "IN016"]
