@@ -152,8 +152,8 @@ def _call_visits(o: argparse.Namespace) -> None:
 def _list_components(o: argparse.Namespace) -> None:
     from lmresp.response.components import components
 
-    frames = (_frame(path) for path in (o.csf, o.neuro, o.mri, o.steroids, o.facts, o.subjects))
-    rows, found = components(*frames, _charter(o.charter))
+    csf, neuro, mri, steroids = (_frame(path) for path in (o.csf, o.neuro, o.mri, o.steroids))
+    rows, found = components(csf, neuro, mri, steroids, _frame(o.facts), _frame(o.subjects), _charter(o.charter))
     _write_frame(o.components, rows)
     _write_queries(o.queries, found)
 

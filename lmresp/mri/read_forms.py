@@ -31,10 +31,17 @@ def shared_sessions(rows: pd.DataFrame) -> list[Query]:
     sessions = blinded.groupby(["subject_id", "visit", "session_id"], sort=True)["reader_id"].agg(
         lambda readers: ", ".join(sorted(set(readers)))
     )
+    several = sessions[sessions.str.contains(", ", regex=False)] if len(sessions) else sessions
     return [
-        queries.make("IN016", subject_id=subject, visit=visit, column="session_id", value=session, readers=readers)
-        for (subject, visit, session), readers in sessions.items()
-        if ", " in readers
+        queries.make(
+            "IN016",
+            subject_id=row.subject_id,
+            visit=row.visit,
+            column="session_id",
+            value=row.session_id,
+            readers=row.reader_id,
+        )
+        for row in several.reset_index().itertuples()
     ]
 
 
