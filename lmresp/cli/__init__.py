@@ -6,13 +6,14 @@ Exit codes: 0 done, 1 failed jobs, 2 wrong use or input that cannot be used.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lmresp import RESEARCH_USE, __version__
-from lmresp.errors import EXIT_DONE, LmrespError
+from lmresp.errors import EXIT_DONE, EXIT_FAILED, LmrespError
 
 RUN_OPTIONS = "STUDY comes first. Any further option is handed to Snakemake as it is (--dry-run, --jobs 50, ...)."
 NO_RESULTS = {
@@ -30,13 +31,23 @@ NO_RESULTS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one ``lmresp`` command and return its exit code; errors are one line on the error stream."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may hold what an old terminal cannot show
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(list(sys.argv[1:] if argv is None else argv))
+        return _dispatch(arguments)
     except LmrespError as error:
         print(f"lmresp: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         return EXIT_DONE
+    except OSError as error:  # a full disk, a folder that may not be written
+        if arguments[:1] == ["step"]:
+            raise  # the log of a job keeps the whole story
+        place = f"{Path(error.filename).name}: " if isinstance(error.filename, str) else ""
+        print(f"lmresp: {place}{error.strerror or error}", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
         print("lmresp: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130

@@ -37,6 +37,8 @@ NEEDED = {
     "mri": "work/mri.csv",
 }
 """What an explanation is made from, and cannot do without."""
+MANY_SUBJECTS = 20
+"""Up to so many subjects are listed where one is not known."""
 BESIDE = {"components": "components.csv", "endpoints": "endpoints.csv", "steroids": "work/steroids.csv"}
 """What it tells where it is there."""
 WORDING = (
@@ -54,8 +56,9 @@ def print_explanation(results: Path, subject: str, visit: str | None, *, as_json
     StudyError
         If the study has no results yet, or no such subject or visit.
     """
-    from lmresp.response.explain import explanation
-    from lmresp.response.words import one_visit, words
+    from lmresp.ingest.identifiers import plain_cell
+    from lmresp.response.explanation import explanation
+    from lmresp.response.explanation_text import explanation_text, one_visit
 
     missing = [name for name in NEEDED.values() if not (results / name).is_file()]
     if missing:
@@ -64,18 +67,20 @@ def print_explanation(results: Path, subject: str, visit: str | None, *, as_json
         )
     tables = explanation_tables(results)
     known = sorted({row["subject_id"] for row in tables["best_response"]})
+    subject = plain_cell(subject)  # as the tables of results spell it
     if subject not in known:
-        raise StudyError(f"there is no subject {subject!r}", where=str(results), allowed=", ".join(known))
+        allowed = ", ".join(known[:MANY_SUBJECTS]) + (f", ... ({len(known)} subjects)" if known[MANY_SUBJECTS:] else "")
+        raise StudyError(f"there is no subject {subject!r}", where=str(results), allowed=allowed)
     told = one_visit(explanation(subject, tables), visit)
-    print(json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) if as_json else words(told))
+    print(json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) if as_json else explanation_text(told))
     return EXIT_DONE
 
 
 def explanation_tables(results: Path) -> dict[str, list[dict[str, str]]]:
-    """Read what explanations are made from; see :func:`lmresp.response.explain.explanation`."""
+    """Read what explanations are made from; see :func:`lmresp.response.explanation.explanation`."""
     from lmresp.criteria import charter_from_record
     from lmresp.pathway.graph import load_graph
-    from lmresp.pathway.words import vocabulary
+    from lmresp.pathway.wording import vocabulary
     from lmresp.report import wording
 
     files = {name: results / file for name, file in {**NEEDED, **BESIDE}.items()}
@@ -91,7 +96,7 @@ def explanation_tables(results: Path) -> dict[str, list[dict[str, str]]]:
 
 def explanation_lines(results: Path) -> Iterator[str]:
     """Give the explanation of every subject as one line of JSON (``explanations.jsonl``), sorted."""
-    from lmresp.response.explain import explanations
+    from lmresp.response.explanation import explanations
 
     for told in explanations(explanation_tables(results)):
         yield json.dumps(told, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

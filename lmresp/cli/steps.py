@@ -188,7 +188,7 @@ def _tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _find_branches(o: argparse.Namespace) -> None:
-    from lmresp.pathway.walk import find_branches
+    from lmresp.pathway.branches import find_branches
 
     strands = {name: _frame(getattr(o, name)) for name in STRANDS}
     _write_frame(o.pathway, find_branches(_frame(o.calls), strands, _tables(o.tables), _charter(o.charter)))

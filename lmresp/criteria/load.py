@@ -8,8 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from lmresp.criteria.reading import read_yaml, schema
 from lmresp.criteria.table import Scheme, scheme_from_text
 from lmresp.errors import CriteriaError
 
@@ -72,7 +71,7 @@ def load_scale(scale_id: str) -> dict[str, Any]:
     Raises
     ------
     lmresp.errors.CriteriaError
-        If there is no such file.
+        If there is no such file, or it breaks its schema.
     """
-    loaded: dict[str, Any] = yaml.safe_load(path(f"scales/{scale_id}.yaml").read_text(encoding="utf-8"))
-    return loaded
+    name = f"scales/{scale_id}.yaml"
+    return read_yaml(path(name).read_text(encoding="utf-8"), name, schema("scale"))

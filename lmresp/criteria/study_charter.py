@@ -1,6 +1,6 @@
 """Reading a charter: the shipped one, and a study's ``charter.yaml`` upon it.
 
-A study's file is read as text from a stranger: plain YAML of at most 1 MB, closed keys, and a scheme file only from
+A study's file is read as text from a stranger: plain YAML of at most 250 kB, closed keys, and a scheme file only from
 the folder of the charter itself.
 """
 

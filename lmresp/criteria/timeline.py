@@ -128,6 +128,17 @@ def visit_grid(subjects: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
     return grid[columns]
 
 
+def position_of(flags: pd.Series) -> pd.Series:
+    """Read from the flags of a strand where each visit lies: ``baseline``, ``before_baseline``, or ``""`` after it.
+
+    Every distinct text is split once, however many visits have it.
+    """
+    code, texts = pd.factorize(flags)
+    places = [({BASELINE, BEFORE_BASELINE} & set(text.split(";"))) or {""} for text in texts]
+    words = np.array([place.pop() for place in places], dtype=object)
+    return pd.Series(words[code], index=flags.index, dtype=object)
+
+
 def join_visits(rows: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> pd.DataFrame:
     """Join assessments to visits by number, or by date where the number is not given.
 

@@ -61,7 +61,8 @@ def grade_csf(
 
     A clearance is confirmed by ``clearance_negatives`` negative assessments of one site, the first and last at least
     ``clearance_interval_days`` apart, without any positive or equivocal assessment between them; visits without a
-    usable sample, and negatives of another site, neither confirm nor break. With ``cytology_mix_sites`` negatives of
+    usable sample, and negatives of another site, neither confirm nor break; a positive or equivocal sample breaks also
+    when it was too far from its visit's others to be pooled. With ``cytology_mix_sites`` negatives of
     all sites count together. Samples of unknown site count as one site. The flags ``low_volume`` and
     ``late_processing`` say that at least one pooled sample was small or waited long.
     """
@@ -102,7 +103,8 @@ def _series(
     """Grade one series of samples; also returns what was known before each visit."""
     pooled, problems = pool_samples(samples, charter)
     frame = strand_frame(grid, assessments(pooled))
-    history = _history(frame, pooled, charter)
+    left_out = samples.drop(pooled.index)
+    history = _history(frame, pooled, left_out, charter)
     decided = load_scheme("strand_csf").decide(history)
     for name, column in (("status", "call"), ("rule_id", "rule_id"), ("certainty", "certainty"), ("flags", "flags")):
         frame[name] = decided[column]
@@ -129,7 +131,7 @@ def _by_site(
     return joined(texts), found.sum(axis=1) > 1
 
 
-def _history(frame: pd.DataFrame, pooled: pd.DataFrame, charter: Charter) -> pd.DataFrame:
+def _history(frame: pd.DataFrame, pooled: pd.DataFrame, left_out: pd.DataFrame, charter: Charter) -> pd.DataFrame:
     """Return for each visit what was known before it: the inputs of ``strand_csf``, and the run of negatives."""
     subject = frame["subject_id"]
     now = frame["kind"].where(frame["kind"] != "", "none")
@@ -139,7 +141,7 @@ def _history(frame: pd.DataFrame, pooled: pd.DataFrame, charter: Charter) -> pd.
     first = definite.groupby(subject, sort=False).transform("first")
     seen = before.notna()  # without a baseline result the first definite one stands in, once it is known
     reference = at_baseline.fillna(first.where(seen)).where(frame["position"] == "", definite)
-    confirmed, start = _confirmed(frame, now, pooled, charter)
+    confirmed, start = _confirmed(frame, now, pooled, left_out, charter)
     # Whether a clearance was confirmed since the last positive result, as known before this visit.
     era = [subject, (now == "positive").groupby(subject, sort=False).cumsum()]
     ever = confirmed.astype(float).groupby(era, sort=False).cummax()
@@ -160,7 +162,7 @@ def _history(frame: pd.DataFrame, pooled: pd.DataFrame, charter: Charter) -> pd.
 
 
 def _confirmed(
-    frame: pd.DataFrame, now: pd.Series, pooled: pd.DataFrame, charter: Charter
+    frame: pd.DataFrame, now: pd.Series, pooled: pd.DataFrame, left_out: pd.DataFrame, charter: Charter
 ) -> tuple[pd.Series, pd.Series]:
     """Return where a run of negatives is long enough, and the day of its first negative."""
     # A run goes on over visits without a usable sample and is broken by any other result.
@@ -171,7 +173,12 @@ def _confirmed(
         negatives = negatives.assign(site="")
     negatives = negatives.groupby([*KEYS, "site"], sort=True)["sample_day"].min().reset_index()
     negatives = negatives.merge(visits, on=KEYS, how="inner").sort_values([*KEYS, "site"], kind="stable")
-    series = negatives.groupby(["subject_id", "site", "run"], sort=False)
+    # A sample that was not pooled decides no visit, but no run of negatives goes past it unless it is negative itself.
+    breaks = left_out.loc[left_out["kind"].isin(["positive", "equivocal"]), ["subject_id", "sample_day"]]
+    past = negatives[["subject_id", "sample_day"]].reset_index().merge(breaks, on="subject_id", suffixes=("", "_break"))
+    past = past[past["sample_day_break"] <= past["sample_day"]]
+    negatives["breaks"] = negatives.index.map(past["index"].value_counts().to_dict()).fillna(0)
+    series = negatives.groupby(["subject_id", "site", "run", "breaks"], sort=False)
     count, start = series.cumcount() + 1, series["sample_day"].cummin()
     enough = (count >= charter.number("clearance_negatives")) & (
         negatives["sample_day"] - start >= charter.number("clearance_interval_days")

@@ -160,7 +160,10 @@ def _unknown_subjects(tables: Tables, set_aside: Collection[str]) -> Iterable[Qu
 
 
 def _after_death(tables: Tables) -> Iterable[Query]:
-    deaths = {subject: dates.latest(row["death_dtc"]) for subject, row in _subjects(tables).items()}
+    died = {row["subject_id"]: row["dtc"] for row in tables.get("disposition", ()) if row["event"] == "DEATH"}
+    deaths = {
+        subject: dates.latest(row["death_dtc"] or died.get(subject, "")) for subject, row in _subjects(tables).items()
+    }
     for table in TABLES[1:]:
         column = table_spec(table).date
         for row in tables.get(table, ()) if column else ():
@@ -234,13 +237,15 @@ def _unknown_visits(tables: Tables, set_aside: Collection[str]) -> Iterable[Quer
     visits = {
         subject: {row["visit_num"] for row in rows} for subject, rows in _by_subject(tables.get("visits", ())).items()
     }
-    seen = set()
+    subjects = _subjects(tables)
+    seen: set[tuple[str, ...]] = set()
     for table, _, row in _assessments(tables):
-        known, number = visits.get(row["subject_id"]), row["visit_num"]
-        once = (row["subject_id"], table, number)
-        if known and number and number not in known and once not in seen and once[0] not in set_aside:
+        subject, number = row["subject_id"], row["visit_num"]
+        known = visits.get(subject, set())
+        once = (subject, table, number) if known else (subject,)  # without any visit one query says it
+        if number and number not in known and once not in seen and subject in subjects and subject not in set_aside:
             seen.add(once)
-            yield _ask("IN034", table, row, "visit_num", number, ", ".join(sorted(known, key=Decimal)))
+            yield _ask("IN034", table, row, "visit_num", number, ", ".join(sorted(known, key=Decimal)) or "none")
 
 
 def _csf_conflicts(tables: Tables) -> Iterable[Query]:
@@ -314,8 +319,8 @@ def _steroid_overlaps(tables: Tables) -> Iterable[Query]:
         for (_, end, row), (start, _, later) in itertools.pairwise(intervals):
             if start < end:  # ending and starting on one day is a change of dose, not an overlap
                 allowed = f"an end_dtc up to {later['start_dtc']}"
-                more = {"other": later["start_dtc"], "drug": row["drug"]}
-                yield _ask("IN017", "steroids", row, "end_dtc", row["start_dtc"], allowed, **more)
+                more = {"start": row["start_dtc"], "other": later["start_dtc"], "drug": row["drug"]}
+                yield _ask("IN017", "steroids", row, "end_dtc", row["end_dtc"], allowed, **more)
 
 
 def _baseline(tables: Tables, scan_rows: Sequence[Row], set_aside: Collection[str]) -> Iterable[Query]:

@@ -47,7 +47,8 @@ def compare_nodules(rows: pd.DataFrame, charter: Charter) -> tuple[pd.DataFrame,
     Notes
     -----
     A compartment without diameters adds nothing where its nodules are absent or the same read gives diameters
-    elsewhere; otherwise, and where nodules are not evaluable, the sum is not known. Sums are compared only where the
+    elsewhere; otherwise, and where nodules or a diameter of one that may be measurable are not evaluable, the sum is
+    not known. Sums are compared only where the
     same compartments were read; from zero no percentage is formed.
     """
     frame = _sums(rows)
@@ -107,6 +108,17 @@ def _measurable(rows: pd.DataFrame) -> pd.DataFrame:
     return largest
 
 
+def _unsized(sized: pd.DataFrame, place: list[str]) -> pd.MultiIndex:
+    """Regions with a nodule of which a diameter is missing or not evaluable, so that it may be a measurable one."""
+    mm = pd.to_numeric(sized["value"], errors="coerce").rename("mm")
+    nodule = sized["item"].str.extract(DIAMETER)["nodule"]
+    sizes = mm.groupby([*(sized[name] for name in place), nodule]).agg(["count", "min"])
+    rule = load_scale("imaging_scorecard_2019")["measurable_nodule"]
+    small = sizes["min"].notna() & ~_LIMITS[rule["operator"]](sizes["min"], min(rule["mm"]))
+    unsized: pd.MultiIndex = sizes.index[(sizes["count"] < len("XY")) & ~small].droplevel("nodule")
+    return unsized
+
+
 def _sums(rows: pd.DataFrame) -> pd.DataFrame:
     """One row per visit: what the read records of nodules, with the sum as a number (NaN when not known)."""
     nodules = rows[rows["item"] == Item.NODULES.value]
@@ -121,6 +133,7 @@ def _sums(rows: pd.DataFrame) -> pd.DataFrame:
     elsewhere = pd.MultiIndex.from_frame(regions[KEYS]).isin(pd.MultiIndex.from_frame(sized[KEYS]))
     absent = (state["presence"].reindex(where) == Presence.ABSENT.value).to_numpy()
     unread = (state["value"].reindex(where) == Presence.NE.value).to_numpy()
+    unread = unread | (where.isin(_unsized(sized, place)) & ~absent)
     total = found["sum"].reindex(where).fillna(0.0).to_numpy()
     regions["total"] = np.where((recorded | elsewhere | absent) & ~unread, total, np.nan)
     regions["many"] = found["size"].reindex(where).fillna(0).to_numpy()

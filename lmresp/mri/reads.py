@@ -11,9 +11,9 @@ from lmresp import queries
 from lmresp.criteria import load_scheme
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import day_text, days, flag, join_visits, joined, text_frame
-from lmresp.mri.drafts import open_items
 from lmresp.mri.items import KEYS, LM_ITEMS, WORST_FIRST, combine, joined_by, worst_word
 from lmresp.mri.read_forms import incomplete_forms, shared_sessions
+from lmresp.mri.visit_draft import open_items
 from lmresp.queries import Query
 from lmresp.terms import Change, Item, Presence
 
@@ -46,13 +46,13 @@ def locked_rows(reads: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> tu
         One row per read, compartment and item, sorted; with ``number``, ``rank``, ``position``, ``visit`` and
         ``against``, what the read compares with (its own comparator, else the charter's).
     problems : list of Query
-        IN011, IN016, DV044, DV045, DV047.
+        IN011, IN016, DV044, DV045, DV047, DV048.
 
     Notes
     -----
     Software never counts as a reader: rows of the role ALGORITHM are left aside, and so are rows of the reader
     ALGORITHM under a role of a person. A row named in ``supersedes`` of a locked row of the same reader, or of an
-    adjudicator, is replaced.
+    adjudicator, is replaced; rows that replace each other in a circle all stand.
     """
     rows = text_frame(reads, _COLUMNS)
     for name in ("reader_id", "role", "compartment", "item", "value", "comparator"):
@@ -75,7 +75,8 @@ def locked_rows(reads: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> tu
         )
         for row in rows[unlocked].itertuples()
     ]
-    rows, foreign = _without_replaced(rows[~unlocked & ~machine].reset_index(drop=True))
+    every_read = set(text_frame(reads, ["read_id"])["read_id"])
+    rows, foreign = _without_replaced(rows[~unlocked & ~machine].reset_index(drop=True), every_read)
     rows["day"] = days(rows["scan_dtc"])
     rows = join_visits(rows, grid, charter)
     rows = rows[rows["number"].notna()].drop(columns="visit_num")
@@ -87,8 +88,8 @@ def locked_rows(reads: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> tu
     return last, [*problems, *foreign, *_repeated(rows), *shared_sessions(rows)]
 
 
-def _without_replaced(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Query]]:
-    """Take out superseded rows; only the same reader or an adjudicator may replace a row."""
+def _without_replaced(rows: pd.DataFrame, every_read: set[str]) -> tuple[pd.DataFrame, list[Query]]:
+    """Take out superseded rows; only the same reader or an adjudicator may replace a row, and rows no circle."""
     newer = rows.loc[rows["supersedes"] != "", ["subject_id", "supersedes", "reader_id", "role", "read_id", "row_id"]]
     older = rows[["subject_id", "read_id", "reader_id", "role"]].rename(columns={"read_id": "supersedes"})
     pairs = newer.merge(older, on="supersedes", suffixes=("", "_old"))
@@ -98,7 +99,29 @@ def _without_replaced(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Query]]:
         queries.make("DV044", subject_id=row.subject_id, value=row.read_id, other=row.supersedes, row_id=row.row_id)
         for row in pairs[~right].itertuples()
     ]
-    return rows[~rows["read_id"].isin(set(pairs.loc[right, "supersedes"]))].reset_index(drop=True), problems
+    circular = _circular(pairs)
+    nothing = pd.concat([newer[~newer["supersedes"].isin(every_read)], pairs[right & circular]])
+    problems += [
+        queries.make("DV048", subject_id=row.subject_id, value=row.read_id, other=row.supersedes, row_id=row.row_id)
+        for row in nothing.itertuples()
+    ]
+    replaced = set(pairs.loc[right & ~circular, "supersedes"])
+    return rows[~rows["read_id"].isin(replaced)].reset_index(drop=True), problems
+
+
+def _circular(pairs: pd.DataFrame) -> pd.Series:
+    """Whether a row replaces itself, directly or over others; all rows of such a circle would vanish."""
+    older = dict(zip(pairs["read_id"], pairs["supersedes"], strict=True))
+
+    def returns(start: str) -> bool:
+        passed: set[str] = set()
+        at = older.get(start)
+        while at not in (None, start) and at not in passed:
+            passed.add(str(at))
+            at = older.get(str(at))
+        return at == start
+
+    return pairs["read_id"].map(returns).astype(bool)
 
 
 def _repeated(rows: pd.DataFrame) -> list[Query]:

@@ -22,10 +22,10 @@ from lmresp.criteria.timeline import (
     strand_frame,
     visit_grid,
 )
-from lmresp.mri.drafts import pool_drafts
 from lmresp.mri.items import KEYS, joined_by, overall_from_items, presence_now, worst_word
 from lmresp.mri.read_nodules import compare_nodules
 from lmresp.mri.reads import accept_reads, judge_reads, locked_rows, seen_at_baseline
+from lmresp.mri.visit_draft import pool_drafts
 from lmresp.queries import Query
 from lmresp.terms import Change, Item, Presence
 

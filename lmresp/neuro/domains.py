@@ -14,6 +14,7 @@ from lmresp.criteria import load_scale, load_scheme
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import BEFORE_BASELINE
 from lmresp.neuro.instruments import domain_table
+from lmresp.neuro.item_checks import unusable_levels
 from lmresp.queries import Query
 
 KEYS = ["subject_id", "number"]
@@ -40,7 +41,7 @@ def scored_domains(rows: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> 
         ``better`` (the level that a worsening counts from: baseline, or the better of baseline and the best level
         since), ``fixed`` (at the top level at baseline), ``aside`` (not judged for that reason).
     problems : list of Query
-        DV022: a score that is not a level of its domain.
+        DV022: a score that is not a level of its domain; DV036: a domain with several levels at one visit.
     """
     domains = rows.drop(columns="visit").merge(domain_table(), on=["instrument", "item"], how="inner")
     domains = domains.merge(grid[[*KEYS, "position", "visit"]], on=KEYS, how="left")
@@ -50,21 +51,10 @@ def scored_domains(rows: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> 
     level = pd.to_numeric(domains["score"], errors="coerce").astype(float)
     known = (level >= 0) & (level % 1 == 0) & ~(level > domains["top"])
     outside = ~absent & ~domains["score"].isin(codes["non_evaluable_codes"]) & ~known
-    problems = [
-        queries.make(
-            "DV022",
-            subject_id=row["subject_id"],
-            visit=row["visit"],
-            file="neuro",
-            value=row["score"],
-            item=row["item"],
-            instrument=row["instrument"],
-            row_id=row["row_id"],
-        )
-        for row in domains[outside].to_dict("records")
-    ]
+    problems = unusable_levels(domains[outside])
     domains["score"] = level.mask(absent | other | outside)
     domains["explained"] = other & ~absent
+    problems += _scored_twice(domains)
     per_visit = [*_SERIES, "number", "position", "top", "set_aside"]
     domains = domains.groupby(per_visit, dropna=False, sort=True).agg(
         score=("score", "max"), explained=("explained", "any")
@@ -81,6 +71,25 @@ def scored_domains(rows: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> 
         best = since.groupby(series, sort=False).cummin().groupby(series, sort=False).ffill()
         domains["better"] = np.fmin(domains["reference"], best.groupby(series, sort=False).shift())
     return domains, problems
+
+
+def _scored_twice(domains: pd.DataFrame) -> list[Query]:
+    """Ask for every domain to which one visit gives several levels."""
+    each = domains.groupby([*KEYS, "instrument", "item", "visit"], sort=True)["score"].agg(["min", "max"])
+    differ = each[each["min"] < each["max"]].reset_index()
+    return [
+        queries.make(
+            "DV036",
+            subject_id=row["subject_id"],
+            visit=row["visit"],
+            file="neuro",
+            column="score",
+            value=f"{row['min']:g} to {row['max']:g}",
+            item=row["item"],
+            instrument=row["instrument"],
+        )
+        for row in differ.to_dict("records")
+    ]
 
 
 def judge(domains: pd.DataFrame, explained_visits: pd.DataFrame) -> pd.DataFrame:

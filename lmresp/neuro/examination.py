@@ -28,7 +28,8 @@ from lmresp.criteria.timeline import (
 from lmresp.errors import CriteriaError
 from lmresp.neuro.domains import KEYS, judge, scored_domains
 from lmresp.neuro.instruments import NANO, items_of, judged
-from lmresp.neuro.items import nano_lm, unknown_items
+from lmresp.neuro.item_checks import unknown_items
+from lmresp.neuro.nano_lm import nano_lm
 from lmresp.queries import Query
 
 COLUMNS = (
@@ -67,7 +68,8 @@ def grade_neuro(
         give.
     problems : list of Query
         DV021: the examiner's conclusion does not follow from the scored domains (it stands); DV022: a score outside
-        the levels of its domain (not used); DV030: an item that the scale does not name (not used).
+        the levels of its domain (not used); DV030: an item that the scale does not name (not used);
+        DV036: examinations of one visit that score a domain differently (the worst counts).
 
     Raises
     ------

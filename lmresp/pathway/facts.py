@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmresp.criteria.charter import Charter
-from lmresp.criteria.timeline import BASELINE, BEFORE_BASELINE, days, join_visits, text_frame, visit_grid
+from lmresp.criteria.timeline import BASELINE, BEFORE_BASELINE, days, join_visits, position_of, text_frame, visit_grid
 from lmresp.pathway.graph import UNKNOWN, Graph
 from lmresp.terms import Call, Csf, Imaging, Neuro, Steroids
 
@@ -134,8 +134,9 @@ def _from_strands(rows: pd.DataFrame, strands: Mapping[str, pd.DataFrame], chart
     out["other_cause_excluded"] = _on_calls(rows, causes.map({True: "Y", False: UNKNOWN}))
     out["neuro_persistent"] = _on_calls(rows, _neuro_persistent(neuro, charter))
     positive = csf["status"].map(_CSF_WORD) == "positive"
-    positive &= ~csf["flags"].str.split(";").map(lambda names: BEFORE_BASELINE in names).astype(bool)
-    samples = positive.groupby(csf["subject_id"], sort=False).cumsum()
+    positive &= position_of(csf["flags"]) != BEFORE_BASELINE
+    cleared = (csf["status"].map(_CSF_WORD) == "negative").groupby(csf["subject_id"], sort=False).cumsum()
+    samples = positive.groupby([csf["subject_id"], cleared], sort=False).cumsum()  # what was cleared did not persist
     count = _on_calls(rows, pd.Series(samples.to_numpy(), index=pd.MultiIndex.from_frame(csf[_KEYS])), "0").astype(int)
     enough = (count >= charter.number("persistence_positive_samples")) & (
         rows["weeks"] >= charter.number("persistence_csf_weeks")
@@ -146,11 +147,15 @@ def _from_strands(rows: pd.DataFrame, strands: Mapping[str, pd.DataFrame], chart
 
 
 def _neuro_persistent(neuro: pd.DataFrame, charter: Charter) -> pd.Series:
-    """Tell whether a deficit is there now, was there long enough ago, and has not improved; by subject and visit."""
+    """Tell whether a deficit is there now, was there long enough ago, and has not improved; by subject and visit.
+
+    A deficit that had gone in between starts anew.
+    """
     subject, day = neuro["subject_id"], days(neuro["date"])
-    early = neuro["flags"].str.split(";").map(lambda names: BEFORE_BASELINE in names).astype(bool)
+    early = position_of(neuro["flags"]) == BEFORE_BASELINE
     now = neuro["symptomatic"].mask(early, "")
-    first = day.where(now == "Y").groupby(subject, sort=False).cummin()
+    gone = (now == "N").groupby(subject, sort=False).cumsum()
+    first = day.where(now == "Y").groupby([subject, gone], sort=False).cummin()
     known_before = (now != "").astype(int).groupby(subject, sort=False).cumsum() - (now != "")
     lasting = day - first >= charter.number("persistence_interval_days")
     word = np.select(
@@ -233,7 +238,7 @@ def _lm_certainty(
     first = pd.to_numeric(found["visit_num"]).groupby(found["subject_id"]).min().to_dict()
     confirmed = rows["number"] >= rows["subject_id"].map(first)
     default = "probable" if entry else UNKNOWN
-    return rows["subject_id"].map(by_class.to_dict()).fillna(default).mask(confirmed, "confirmed")
+    return rows["subject_id"].map(by_class.to_dict()).astype(object).fillna(default).mask(confirmed, "confirmed")
 
 
 def _overlay_recorded(facts: pd.DataFrame, rows: pd.DataFrame, recorded: pd.DataFrame, graph: Graph) -> None:

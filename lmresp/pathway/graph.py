@@ -21,7 +21,6 @@ from lmresp.criteria.reading import read_yaml
 from lmresp.criteria.table import Scheme, build_scheme
 from lmresp.errors import CriteriaError
 
-COLLECT = "B_COLLECT"
 UNKNOWN = "unknown"
 NO_BRANCH = "-"
 ARROWS = (" > ", " -> ")

@@ -1,57 +1,65 @@
-"""Names the pathway branch of every call, with the way there, its evidence and what is missing."""
+"""Walks the pathway graph: facts in, branch and the rules that led there out."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from lmresp import RESEARCH_USE
-from lmresp.criteria.charter import Charter
-from lmresp.pathway.facts import derive_facts
-from lmresp.pathway.graph import load_graph
-from lmresp.pathway.inadequate import judge_inadequate
-from lmresp.pathway.words import put_in_words
-
-COLUMNS = (
-    *("subject_id", "visit", "visit_num", "date", "branch", "branch_label", "nodes", "trail", "reason", "evidence"),
-    *("evidence_keys", "certainty", "certainty_words", "collect", "inadequate", "inadequate_rule", "inadequate_grade"),
-    *("inadequate_confirmed", "inadequate_literal", "inadequate_both", "inadequate_call_based", "rules_disagree"),
-    *("disagreement", "parallel_branch", "parallel_reason", "provisional", "research_use"),
-)
+from lmresp.pathway.graph import NO_BRANCH, Graph
 
 
-def find_branches(
-    calls: pd.DataFrame, strands: Mapping[str, pd.DataFrame], tables: Mapping[str, pd.DataFrame], charter: Charter
-) -> pd.DataFrame:
-    """Name the pathway branch of every call.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Route:
+    """The way of every row through the graph.
+
+    Attributes
+    ----------
+    branch, parallel : pandas.Series of str
+        Where the way ends; the branch beside it, or empty.
+    steps : mapping of str to tuple
+        Per node that was passed the rows that passed it and the number of the rule that answered each.
+    """
+
+    branch: pd.Series
+    parallel: pd.Series
+    steps: Mapping[str, tuple[pd.Index, npt.NDArray[np.int16]]]
+
+
+def walk(facts: pd.DataFrame, graph: Graph) -> Route:
+    """Walk the graph.
 
     Parameters
     ----------
-    calls : pandas.DataFrame
-        As :func:`lmresp.response.call.call_visits` returns them.
-    strands, tables : mapping of str to pandas.DataFrame
-        See :func:`lmresp.pathway.facts.derive_facts`.
-    charter : Charter
-        Names the graph and the rule for an inadequate response.
+    facts : pandas.DataFrame, shape (n, facts of the graph)
+        One column per fact, with the graph's own words.
+    graph : Graph
+        The pathway.
 
     Returns
     -------
-    pandas.DataFrame
-        Columns :data:`COLUMNS`, all text, one row per call in the order of ``calls``. ``branch`` holds one branch, or
-        options of equal standing joined with ``;``. ``trail`` holds the nodes passed, joined with `` > ``, each as
-        ``node: fact=value, ... -> note`` with the facts that decided it. ``collect`` lists what is unknown on the way
-        and worth having; with the branch B_COLLECT it is what the branch hangs on. ``provisional`` is Y when the call
-        is. For the columns on an inadequate response see :func:`lmresp.pathway.inadequate.judge_inadequate`.
+    Route
+
+    Raises
+    ------
+    ValueError
+        If a fact is missing or holds a value outside its list: the caller broke its promise.
     """
-    graph = load_graph(charter.text("pathway"))
-    facts = derive_facts(calls, strands, tables, charter, graph)
-    # A cohort has few distinct situations: each is walked once.
-    situation = facts.groupby(list(facts.columns), sort=False).ngroup().to_numpy()
-    cases = facts.drop_duplicates().reset_index(drop=True)
-    judged = judge_inadequate(cases, charter, graph)
-    told = put_in_words(cases.assign(inadequate=judged["inadequate"]), judged, graph)
-    told = pd.concat([told, judged], axis=1).take(situation).set_axis(calls.index)
-    out = pd.concat([calls[["subject_id", "visit", "visit_num", "date", "provisional"]], told], axis=1)
-    out["research_use"] = RESEARCH_USE
-    return out[list(COLUMNS)].astype(object)
+    at = pd.Series(graph.entry, index=facts.index, dtype=object)
+    parallel = pd.Series("", index=facts.index, dtype=object)
+    steps = {}
+    for name, node in graph.nodes.items():  # in order, so that one pass follows every way through
+        here = facts.index if node.parallel else at.index[at == name]
+        if not len(here):
+            continue
+        number = node.table.match(facts.loc[here])
+        to = np.array([rule.output for rule in node.table.rules], dtype=object)[number]
+        if node.parallel:
+            parallel[here] = np.where(to == NO_BRANCH, "", to)
+        else:
+            at[here] = to
+        steps[name] = (here, number)
+    return Route(at, parallel, steps)

@@ -77,7 +77,8 @@ def make(code: str, *, sets_aside: bool | None = None, **fields: Any) -> Query:
         Overrides the catalogue's default for this code.
     **fields
         Fields of :class:`Query` (``subject_id``, ``visit``, ``file``, ``sheet``, ``row``, ``column``, ``value``,
-        ``allowed``) and any further name that the message or action of the entry uses in braces.
+        ``allowed``) and any further name that the message or action of the entry uses in braces. A ``row_id`` of an
+        input table (``csf.csv:12``, ``tables.xlsx/csf:12``) gives ``file``, ``sheet`` and ``row``.
 
     Raises
     ------
@@ -86,6 +87,8 @@ def make(code: str, *, sets_aside: bool | None = None, **fields: Any) -> Query:
     """
     entry = catalogue()[code]
     text = {name: "" if value is None else str(value) for name, value in fields.items()}
+    if text.get("row_id") and not text.get("row"):
+        text |= _place(text["row_id"])
     names = {field.name for field in dataclasses.fields(Query)}
     filled = dict.fromkeys(names, "") | text
     blocks = bool(entry.get("sets_aside", False)) if sets_aside is None else sets_aside
@@ -99,6 +102,13 @@ def make(code: str, *, sets_aside: bool | None = None, **fields: Any) -> Query:
         sets_aside="Y" if blocks else "N",
         **kept,
     )
+
+
+def _place(row_id: str) -> dict[str, str]:
+    """File, sheet and row of the row of an input table; nothing for another text."""
+    source, _, row = row_id.rpartition(":")
+    file, _, sheet = source.partition("/")
+    return {"file": file, "sheet": sheet, "row": row} if file and row.isdigit() and ":" not in source else {}
 
 
 def numbered(queries: Iterable[Query]) -> list[dict[str, str]]:

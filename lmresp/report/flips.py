@@ -1,54 +1,41 @@
-"""What would change a call: the grammar of ``calls.csv``, ``csf=cleared & neuro=stable -> RESPONSE; ...``, read."""
+"""What would change a call, in the words of the page."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 
-from lmresp.report.wording import Word, word
-
-_GROUPS = {
-    "csf": "csf",
-    "neuro": "neuro",
-    "imaging": "mri",
-    "mri": "mri",
-}  # strand of the criteria -> words of its lane
-_FLIP = re.compile(r"(\w+=\w+(?: & \w+=\w+)*) -> (\w+)")
+from lmresp.notation import read_flips
+from lmresp.report.wording import STRAND_GROUPS, Word, word
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Flip:
-    """One alternative: the strands as they would have to be, and the call that would follow.
+class FlipView:
+    """One alternative: the strands as they would have to be, each with its value, and the call that would follow."""
 
-    ``conditions`` is empty and ``call`` is ``None`` for a text that is not of the grammar; ``text`` always holds it.
-    """
-
-    text: str
-    conditions: Sequence[tuple[str, str]] = ()  # name of the strand, its value in words
-    call: Word | None = None
+    conditions: Sequence[tuple[str, str]]
+    call: Word
 
 
-def flips(would_change: str) -> list[Flip]:
-    """Read the alternatives of a call, in their order.
+def flip_views(would_change: str) -> list[FlipView]:
+    """Name the alternatives of a call, in their order.
 
     Parameters
     ----------
     would_change : str
-        Alternatives joined with ``;``. One that is not of the grammar is kept as text, so that nothing disappears.
+        The cell of ``calls.csv`` (:func:`lmresp.notation.flips_text`).
+
+    Raises
+    ------
+    ValueError
+        If the text does not follow the grammar.
     """
-    found = []
-    for text in filter(None, (piece.strip() for piece in would_change.split(";"))):
-        match = _FLIP.fullmatch(text)
-        if match is None:
-            found.append(Flip(text))
-            continue
-        pairs = [condition.split("=") for condition in match[1].split(" & ")]
-        conditions = [(word("component", strand).label, _value(strand, value)) for strand, value in pairs]
-        found.append(Flip(text, conditions, word("call", match[2])))
-    return found
+    return [
+        FlipView([_condition(*pair) for pair in flip.values], word("call", flip.call))
+        for flip in read_flips(would_change)
+    ]
 
 
-def _value(strand: str, value: str) -> str:
-    """Name a value of a strand, without the explanation in brackets."""
-    return word(_GROUPS[strand], value).label.split(" (")[0] if strand in _GROUPS else value
+def _condition(strand: str, value: str) -> tuple[str, str]:
+    """Name a strand and its value, the latter without the explanation in brackets."""
+    return word("component", strand).label, word(STRAND_GROUPS[strand], value).label.split(" (")[0]

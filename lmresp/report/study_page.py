@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lmresp import RESEARCH_USE, __version__, store
-from lmresp.report.beside import BesideView, beside
+from lmresp.notation import row_ranges
+from lmresp.report.components import BesideView, beside
 from lmresp.report.days import weeks
 from lmresp.report.endpoints import Pair, endpoints_view, subject_endpoints
 from lmresp.report.figures import Course, Figure, by_subject, swimmer, timeline
-from lmresp.report.flips import Flip, flips
+from lmresp.report.flips import FlipView, flip_views
 from lmresp.report.pages import render
 from lmresp.report.study_data import Row, Rows, StudyData, load_study, scan_folder
 from lmresp.report.wording import words
@@ -40,7 +41,7 @@ class VisitView:
     week: float | None
     strands: Sequence[tuple[str, str, Row]]  # label, wording group, row of the strand
     steroids: Row  # empty where there is none
-    flips: Sequence[Flip]
+    flips: Sequence[FlipView]
     branches: Sequence[Row]
     scans: Sequence[ScanLink]
 
@@ -146,7 +147,7 @@ def _visit_view(data: StudyData, course: Course, row: Row) -> VisitView:
         week=weeks(day, start) if day and start else None,
         strands=strands,
         steroids=next((r for r in course.steroids if _same_visit(r, row)), {}),
-        flips=flips(row.get("would_change", "")),
+        flips=flip_views(row.get("would_change", "")),
         branches=[branch for branch in course.pathway if _same_visit(branch, row)],
         scans=[_scan_link(data, scan) for scan in filter(None, row.get("scans", "").split(";"))],
     )
@@ -227,28 +228,6 @@ def _tiles(data: StudyData, subjects: int, set_aside: int) -> list[tuple[str, st
     ]
 
 
-def row_ranges(row_ids: str) -> str:
-    """Shorten row ids, ``csf.csv:3;neuro.csv:12;neuro.csv:13`` to ``csf.csv: 3; neuro.csv: 12–13``."""
-    places: dict[str, list[int]] = {}
-    other = []
-    for row_id in filter(None, row_ids.split(";")):
-        table, _, number = row_id.rpartition(":")
-        if number.isdecimal():
-            places.setdefault(table, []).append(int(number))
-        else:
-            other.append(row_id)
-    texts = []
-    for table, numbers in places.items():
-        runs: list[list[int]] = []
-        for n in sorted(set(numbers)):
-            if runs and n == runs[-1][-1] + 1:
-                runs[-1].append(n)
-            else:
-                runs.append([n])
-        texts.append(f"{table}: " + ", ".join(f"{r[0]}–{r[-1]}" if len(r) > 1 else f"{r[0]}" for r in runs))
-    return "; ".join([*texts, *other])
-
-
 def study_report(data: StudyData) -> str:
     """Render the study report.
 
@@ -299,7 +278,7 @@ def study_report(data: StudyData) -> str:
         best_response=sorted(data.best_response, key=lambda r: (_natural(r["subject_id"]), r["subject_id"])),
         subjects=subjects,
         set_aside=set_aside,
-        sources=row_ranges,
+        sources=lambda row_ids: row_ranges(filter(None, row_ids.split(";"))),
     )
 
 

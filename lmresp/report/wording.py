@@ -9,6 +9,9 @@ from typing import Any
 
 import yaml
 
+STRAND_GROUPS = {"csf": "csf", "neuro": "neuro", "imaging": "mri", "steroids": "steroids"}
+"""Strand to the group of its words."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Word:

@@ -120,21 +120,30 @@ def best_response(
     counts = used["subject_id"].value_counts()
     out["calls"] = subject.map(counts).fillna(0).astype(int).astype(str)
     early = subject.isin(best.loc[best["value"] != best["call"], "subject_id"])
-    out["reason"] = _text(
-        [aside, out["best_response"] == MISSING, early, out["confirmation"] == "PENDING", out["confirmation"] != ""],
+    out["reason"] = _reasons(out, people["aside"].where(aside), early, charter)
+    return out[list(COLUMNS)].astype(object)
+
+
+def _reasons(out: pd.DataFrame, aside: pd.Series, early: pd.Series, charter: Charter) -> pd.Series:
+    """Say why there is no best response, or none that is confirmed; ``aside`` is NaN for who is not set aside."""
+    confirm_days = charter.number("confirm_days")
+    return _text(
         [
-            "set aside: " + people["aside"],
+            aside.notna(),
+            out["best_response"] == MISSING,
+            early,
+            out["confirmation"] == "PENDING",
+            out["confirmation"] == "NOT CONFIRMED",
+        ],
+        [
+            "set aside: " + aside.fillna(""),
             "no call after baseline",
             f"stable only before day {charter.number('sd_min_days')} after the origin",
-            f"not yet confirmed: no assessment {charter.number('confirm_days')} days or more after the response so far",
-            pd.Series(
-                np.where(agree, "", f"response not confirmed after {charter.number('confirm_days')} days or more"),
-                index=out.index,
-            ),
+            f"not yet confirmed: no assessment {confirm_days} days or more after the response so far",
+            f"response not confirmed after {confirm_days} days or more",
         ],
         "",
     )
-    return out[list(COLUMNS)].astype(object)
 
 
 def _text(conditions: list[pd.Series], choices: list[str | pd.Series], default: str) -> pd.Series:

@@ -13,15 +13,16 @@ import pandas as pd
 from lmresp.criteria.charter import STRANDS, Charter
 from lmresp.criteria.table import Scheme
 from lmresp.criteria.timeline import day_text, days, joined
-from lmresp.response.established import established_on
-from lmresp.response.flips import flips_text, smallest_flips
+from lmresp.notation import flips_text
+from lmresp.response.call_date import established_on
+from lmresp.response.flips import smallest_flips
 from lmresp.response.strands import align_strands, own_flags, possible_csf
 from lmresp.terms import Call, Csf, Imaging, Neuro
 
 COLUMNS = (
     *("subject_id", "visit", "visit_num", "date", "call", "rule_id", "certainty", "authority", "provisional"),
     *("provisional_reason", "csf", "neuro", "mri", "mri_source", "steroids", "criteria", "charter", "missing"),
-    *("would_change", "row_ids", "scans", "flags", "citation", "note"),
+    *("would_change", "row_ids", "dates", "scans", "flags", "citation", "note"),
 )
 _UNKNOWN: Mapping[str, frozenset[str]] = {
     "neuro": frozenset({Neuro.NOT_EVALUABLE}),
@@ -65,7 +66,8 @@ def call_visits(
         ``provisional`` is Y, with its reasons, when nobody answers for the rule, the charter is not signed, or the
         imaging is an automated draft, a lone read of two, or disputed. ``would_change`` names the smallest sets of
         open strands (unknown, drafted or disputed) whose other values give another call
-        (:mod:`lmresp.response.flips`).
+        (:func:`lmresp.notation.flips_text`). ``dates`` holds the day of each strand that was assessed
+        (``csf=2024-02-12;neuro=2024-02-11``).
 
     Raises
     ------
@@ -75,7 +77,7 @@ def call_visits(
     Notes
     -----
     A call is dated on the day on which it was established: the first day on which the strands assessed so far settle
-    it (:mod:`lmresp.response.established`). The baseline visit and visits before it are no calls.
+    it (:mod:`lmresp.response.call_date`). The baseline visit and visits before it are no calls.
     """
     rows = align_strands(csf, neuro, mri, steroids)
     rows = pd.concat([rows, possible_csf(rows, charter)], axis=1)
@@ -99,6 +101,7 @@ def call_visits(
     rows["done"] = ((rows["scans"] != "") | (rows["mri_source"] != "")).astype(object)
     rows["note"] = per_case(rows, ["note_rule", "call", "imaging", "done"], _note)
     rows["row_ids"] = joined([rows[f"row_ids_{strand}"] for strand in STRANDS])
+    rows["dates"] = joined([_used_date(rows, strand) for strand in STRANDS])
     rows["criteria"], rows["charter"], rows["mri"] = scheme.scheme_id, charter.label, rows["imaging"]
     return rows[list(COLUMNS)].astype(object)
 
@@ -151,6 +154,12 @@ def _dates(rows: pd.DataFrame, scheme: Scheme, visit_days: np.ndarray) -> pd.Ser
     latest = _filled(visit_days).max(axis=1)  # where no strand was assessed the visit's own date stands
     code, numbers = pd.factorize(np.where(np.isnan(day), latest, day), use_na_sentinel=False)
     return pd.Series(day_text(pd.Series(numbers)).to_numpy(dtype=object)[code], index=rows.index, dtype=object)
+
+
+def _used_date(rows: pd.DataFrame, strand: str) -> pd.Series:
+    """Name the day on which a strand was assessed; empty where it was not assessed or not dated."""
+    date = rows[f"date_{strand}"]
+    return (f"{strand}=" + date).where(~rows[strand].isin(_NOT_ASSESSED[strand]) & (date != ""), "")
 
 
 def _provisional(

@@ -12,19 +12,15 @@ import pandas as pd
 from lmresp.criteria import Scheme, load_scheme
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import BASELINE, days, flag, joined
-from lmresp.terms import Csf, Imaging, Neuro, Steroids
+from lmresp.response.vocabulary import load_companions
+from lmresp.terms import Certainty, Steroids
 
 NOT_EVALUABLE = "NOT EVALUABLE"
 """Value of a component that cannot be told; its note says why."""
 RANO_BM, BLOOM, CYTOLOGY_1998 = "rano_bm_2015_parenchymal", "bloom_modified_rano_lm", "csf_cytology_1998"
 DIAGNOSIS, FOLLOW_UP = "eano_esmo_diagnosis", "eano_esmo_followup"
-FOLLOW_UP_MAPPING = (
-    "Mapped by convention: cleared is improved, newly positive is worse, negative and persistently positive are "
-    "stable; equivocal and not evaluable count as not done."
-)
-WEEK = 7
-"""Days: the two examinations of csf_cytology_1998 lie at least one week apart."""
-_STABLE = {"STABLE", "DECREASED"}
+BY_EXAMINATION = "rests on the examination alone, which does not tell parenchymal from leptomeningeal worsening"
+"""Caveat of a RANO-BM answer that nothing on the MRI supports."""
 
 
 def decide_known(scheme: Scheme, inputs: pd.DataFrame) -> pd.DataFrame:
@@ -81,27 +77,23 @@ def parenchymal(visits: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         As :func:`decide_known`.
     """
+    words = load_companions()[RANO_BM]["words"]
     known = {name: visits[f"bm_{name}"].where(visits[f"bm_{name}"] != "NE", "") for name in ("target", "nontarget")}
     inputs = pd.DataFrame(
         {
             "target": known["target"],
             "nontarget": known["nontarget"].str.lower(),
-            "new_lesion": _map(visits["bm_new"], {"PRESENT": "present", "ABSENT": "none"}),
-            "steroids": _map(
-                visits["steroids"],
-                {
-                    Steroids.NONE: "none",
-                    Steroids.INCREASED: "increased",
-                    **dict.fromkeys(_STABLE, "stable_or_decreased"),
-                },
-            ),
-            "clinical": _map(
-                visits["neuro"],
-                {Neuro.WORSE: "worse", **dict.fromkeys([Neuro.IMPROVED, Neuro.STABLE], "stable_or_improved")},
-            ),
+            "new_lesion": _map(visits["bm_new"], words["new_lesion"]),
+            "steroids": _map(visits["steroids"], words["steroids"]),
+            "clinical": _map(visits["neuro"], words["clinical"]),
         }
     )
     out = decide_known(load_scheme(RANO_BM), inputs)
+    by_examination = (
+        decide_known(load_scheme(RANO_BM), inputs.assign(clinical="stable_or_improved"))["value"] != out["value"]
+    )
+    attributed = flag(by_examination & (inputs["clinical"] == "worse"), BY_EXAMINATION)
+    out["note"] = joined([out["note"].str.rstrip("."), attributed], "; ")
     unread = (visits[["bm_target", "bm_nontarget", "bm_new"]] == "").all(axis=1)
     item = visits["parenchymal"].map(lambda word: f"; PARENCHYMAL is {word}" if word else "")
     out.loc[unread, ["rule_id", "certainty"]] = ""
@@ -122,17 +114,14 @@ def bloom(visits: pd.DataFrame) -> pd.DataFrame:
 
 def eano_esmo_follow_up(visits: pd.DataFrame) -> pd.DataFrame:
     """EANO-ESMO follow-up call from the strands (``neuro, imaging, csf``); the mapping is a convention."""
-    neuro = {word: word.value for word in (Neuro.IMPROVED, Neuro.STABLE, Neuro.WORSE)}
-    imaging = {Imaging.IMPROVED: "improved", Imaging.STABLE: "stable", Imaging.PROGRESSIVE: "worse"}
-    csf = {Csf.CLEARED: "improved", Csf.POSITIVE_NEW: "worse"}
-    csf |= dict.fromkeys([Csf.NEGATIVE, Csf.POSITIVE_PERSISTENT], "stable")
+    ours = load_companions()[FOLLOW_UP]
     inputs = {
-        name: visits[strand].map(words).astype(object).fillna("not_done")
-        for name, strand, words in (("clinical", "neuro", neuro), ("imaging", "imaging", imaging), ("csf", "csf", csf))
+        name: visits[strand].map(ours["words"][name]).astype(object).fillna("not_done")
+        for name, strand in (("clinical", "neuro"), ("imaging", "imaging"), ("csf", "csf"))
     }
     scheme = load_scheme(FOLLOW_UP, switched_on=(FOLLOW_UP,))
     out = decide_known(scheme, pd.DataFrame(inputs, index=visits.index))
-    out["note"] = joined([out["note"], pd.Series(FOLLOW_UP_MAPPING, index=out.index, dtype=object)], " ")
+    out["note"] = joined([out["note"], pd.Series(ours["note"], index=out.index, dtype=object)], " ")
     return out
 
 
@@ -148,7 +137,8 @@ def cytology_1998(visits: pd.DataFrame, charter: Charter) -> pd.DataFrame:
     Parameters
     ----------
     visits : pandas.DataFrame
-        Every visit, sorted by subject and number: ``subject_id, result, csf_date, site, steroids, csf_reason``.
+        Every visit, sorted by subject and number: ``subject_id, result, csf_date, site, by_site, steroids,
+        csf_reason``.
     charter : Charter
         Cytology words; ``clearance_interval_days`` is what counts as a month.
 
@@ -162,10 +152,11 @@ def cytology_1998(visits: pd.DataFrame, charter: Charter) -> pd.DataFrame:
     Equal results in a row make a run. The pair is the last two samples; what came before the run is the cytology
     before the pair (one negative is neither of the two words of the table), and the run's length tells whether it was
     kept. Steroids count as increasing when they are above the baseline dose at any sample of the run. The definition
-    asks for ventricular and lumbar samples; the note says which sites there are.
+    asks for ventricular and lumbar samples: a run without evaluable ones of both sites is answered by convention, and
+    the note says which sites there are.
     """
     kind = cytology_kind(visits["result"], charter).map({"positive": "pos", "equivocal": "susp", "negative": "neg"})
-    samples = visits[["subject_id", "site"]].assign(
+    samples = visits[["subject_id", "site", "by_site"]].assign(
         kind=kind, day=days(visits["csf_date"]), steroids=visits["steroids"]
     )
     samples = samples[kind.notna()]
@@ -193,13 +184,25 @@ def cytology_1998(visits: pd.DataFrame, charter: Charter) -> pd.DataFrame:
         dtype=object,
     )
     out = decide_known(load_scheme(CYTOLOGY_1998), inputs)
-    close = samples["day"] - by_subject["day"].shift() < WEEK
-    both = samples["site"].str.contains("LUMBAR") & samples["site"].str.contains("VENTRICULAR")
-    caveat = ("asks for ventricular and lumbar samples; here " + samples["site"].str.lower()).where(~both, "")
+    unnamed = (length > 1) & (first != "") & (inputs["prior"] == "") & (out["value"] == NOT_EVALUABLE)
+    before = "before the pair: " + first.map({"susp": "equivocal", "neg": "negative once", "": ""})
+    out["note"] = out["note"].mask(unnamed, before + ", which is no word of the definition")
+    least = load_companions()[CYTOLOGY_1998]["least_days_apart"]
+    close = samples["day"] - by_subject["day"].shift() < least
+    here = pd.Series(True, index=samples.index)
+    for site in ("LUMBAR", "VENTRICULAR"):  # pooled with the visit's result, and evaluable itself
+        here &= samples["site"].str.contains(site) & samples["by_site"].str.contains(f"{site}:(?!missing)")
+    both = here.groupby(run, sort=False).cummin()
+    sites = samples["site"].str.lower().str.replace(";", ", ")
+    caveat = ("asks for ventricular and lumbar samples; here " + sites).where(~here, "")
+    caveat = caveat.mask(
+        here & ~both, "asks for ventricular and lumbar samples; an earlier one of the run is of one site"
+    )
+    out["certainty"] = out["certainty"].mask(~both & (out["certainty"] != ""), Certainty.CONVENTION.value)
     out["note"] = joined([out["note"].str.rstrip("."), caveat.astype(object)], "; ")
     for where, why in (
         (last == "", "no evaluable sample before this one"),
-        (close, "the last two samples lie less than a week apart"),
+        (close, "the last two samples lie too close together"),
     ):
         out.loc[where, ["value", "rule_id", "certainty"]] = [NOT_EVALUABLE, "", ""]
         out.loc[where, "note"] = why
@@ -242,7 +245,7 @@ def diagnosis(visits: pd.DataFrame, subjects: pd.DataFrame, charter: Charter) ->
         {
             "cytology": cytology_kind(early["result"], charter),
             "mri": early["mri_pattern"],
-            "clinical": _map(early["symptomatic"], {"Y": "typical", "N": "not_typical"}),
+            "clinical": _map(early["symptomatic"], load_companions()[DIAGNOSIS]["words"]["clinical"]),
             "source": early["source"].where(early["mri_pattern"] != "", ""),
         }
     )

@@ -9,10 +9,10 @@ import pandas as pd
 from lmresp import queries
 from lmresp.criteria import load_scheme
 from lmresp.criteria.charter import Charter
-from lmresp.criteria.timeline import BASELINE, BEFORE_BASELINE, joined, text_frame
+from lmresp.criteria.timeline import flag, joined, position_of, text_frame
 from lmresp.queries import Query
 from lmresp.response import companions
-from lmresp.terms import Csf, Imaging, Neuro, Steroids
+from lmresp.terms import Certainty, Csf, Imaging, Neuro, Steroids
 
 COLUMNS = (
     *("subject_id", "visit", "visit_num", "date", "component", "value", "scheme", "rule_id", "certainty"),
@@ -33,7 +33,7 @@ _OWN = {
     "steroids": (),
 }
 """Columns that a strand adds to the common ones."""
-_EARLY = (BASELINE, BEFORE_BASELINE)
+_NANO_CHANGE = ("NEUROLOGIC_RESPONSE", "NEUROLOGIC_PROGRESSION")
 _BETTER = {"csf": (Csf.CLEARED,), "neuro": (Neuro.IMPROVED,), "imaging": (Imaging.IMPROVED,)}
 _WORSE = {"csf": (Csf.POSITIVE_NEW,), "neuro": (Neuro.WORSE,), "imaging": (Imaging.PROGRESSIVE,)}
 
@@ -115,8 +115,7 @@ def _visits(csf: pd.DataFrame, neuro: pd.DataFrame, mri: pd.DataFrame, steroids:
         merged = merged.merge(part.rename(columns=names), on=_KEYS, how="left", validate="one_to_one")
         if merged[strand].isna().any() or len(part) != len(merged):
             raise ValueError("the strands must list the same visits")
-    flags = merged["csf_flags"].str.split(";")
-    merged["position"] = flags.map(lambda names: ([name for name in names if name in _EARLY] or [""])[0]).astype(object)
+    merged["position"] = position_of(merged["csf_flags"])
     merged["number"] = pd.to_numeric(merged["visit_num"])
     merged["mri_flags"] = merged["imaging_flags"]
     return merged.sort_values(["subject_id", "number"], kind="stable").reset_index(drop=True)
@@ -145,6 +144,9 @@ def _strands(visits: pd.DataFrame, charter: Charter) -> Iterator[pd.DataFrame]:
             cells["scheme"] = pd.Series(f"strand_{strand}", index=visits.index, dtype=object)
         yield _rows(visits, strand, visits[f"{strand}_date"], **cells)
     scored = visits[visits["nano"] != ""]
+    medicated = scored["neuro_flags"].str.contains("_on_(?:rising|falling)_steroids") & scored["nano"].isin(
+        _NANO_CHANGE
+    )
     yield _rows(
         scored,
         "nano",
@@ -152,8 +154,10 @@ def _strands(visits: pd.DataFrame, charter: Charter) -> Iterator[pd.DataFrame]:
         value=scored["nano"],
         scheme="nano_2017_overall",
         rule_id=scored["nano_rule_id"],
-        certainty=scored["nano_certainty"],
+        # The published definition asks that no change of medication explains it: here that is not excluded.
+        certainty=scored["nano_certainty"].mask(medicated, Certainty.CONVENTION.value),
         row_ids=scored["neuro_row_ids"],
+        note=flag(medicated, "asks that a change is not due to medication; the steroid dose changed with it"),
     )
     listed = visits[visits["nano_lm"] != ""]
     yield _rows(
@@ -187,7 +191,8 @@ def _sites(visits: pd.DataFrame) -> Iterator[pd.DataFrame]:
             rule_id=value.map({word: rule for word, (rule, _) in single.items()}).fillna(""),
             certainty=value.map({word: level for word, (_, level) in single.items()}).fillna(""),
             row_ids=mine["csf_row_ids"],
-            note="samples of this site alone",
+            note="samples of this site alone"
+            + flag(mine["site"] != site, "; date and rows are those of the whole visit"),
         )
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 from lmresp import queries
 from lmresp.criteria.timeline import day_text, days, text_frame
 from lmresp.queries import Query
-from lmresp.response.settle import EVENT, MISSED
+from lmresp.response.censoring import EVENT, MISSED
+from lmresp.response.follow_up import BEFORE_ORIGIN
 from lmresp.response.vocabulary import Vocabulary
 
 MOST = 0.5
@@ -35,8 +36,8 @@ def check_calls(calls: pd.DataFrame, people: pd.DataFrame, best: pd.DataFrame, w
     -------
     list of Query
         DV001 a response lost without progression, DV002 a better call after progression, DV003 a call after death,
-        DV004 confirmation missing only because follow-up ended, DV005 not evaluable twice in a row, DV050 a death
-        without a usable date, DV051 an adequate call without a date.
+        DV004 confirmation missing only because follow-up ended, DV005 not evaluable twice in a row, DV006 a death
+        before the origin, DV050 one without a usable date, DV051 an adequate call without a date.
     """
     rows = calls.merge(people[["subject_id", "origin", "death"]], on="subject_id", how="inner")
     undated = rows[rows["day"].isna() & rows["call"].isin(words.adequate)]
@@ -52,7 +53,13 @@ def check_calls(calls: pd.DataFrame, people: pd.DataFrame, best: pd.DataFrame, w
         for row in _unconfirmable(best, rows, people, words).itertuples()
     ]
     found += [
-        queries.make("DV050", subject_id=row.subject_id, file="subjects", column="death_dtc", value=row.death_note)
+        queries.make(
+            "DV006" if str(row.death_note).startswith(BEFORE_ORIGIN) else "DV050",
+            subject_id=row.subject_id,
+            file="subjects",
+            column="death_dtc",
+            value=row.death_note,
+        )
         for row in people[people["dead"] & people["death"].isna() & ~people["is_aside"]].itertuples()
     ]
     return found

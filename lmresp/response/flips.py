@@ -1,27 +1,12 @@
-"""What would change a call: the smallest sets of open strands whose other values give another call, and their grammar.
-
-The text is ``neuro=stable & csf=cleared -> RESPONSE; imaging=progressive -> PROGRESSION``: alternatives joined with
-``;``, each the strands that would have to differ and the call that would follow.
-"""
+"""What would change a call: the smallest sets of open strands whose other values give another call."""
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from itertools import combinations, product
 
 from lmresp.criteria.table import Scheme
-
-_ALTERNATIVE = re.compile(r"\w+=\w+(?: & \w+=\w+)* -> \w+")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Flip:
-    """One alternative: strands with the values that they would have to have, and the call that would follow."""
-
-    values: tuple[tuple[str, str], ...]
-    call: str
+from lmresp.notation import Flip
 
 
 def smallest_flips(scheme: Scheme, now: Mapping[str, str], possible: Mapping[str, Collection[str]]) -> list[Flip]:
@@ -68,26 +53,3 @@ def smallest_flips(scheme: Scheme, now: Mapping[str, str], possible: Mapping[str
                 smallest.append(frozenset(names))
                 found += changing
     return found
-
-
-def flips_text(flips: Iterable[Flip]) -> str:
-    """Write alternatives in the grammar of the column ``would_change``; nothing gives ``""``."""
-    return "; ".join(f"{' & '.join(f'{name}={value}' for name, value in flip.values)} -> {flip.call}" for flip in flips)
-
-
-def read_flips(text: str) -> list[Flip]:
-    """Read what :func:`flips_text` wrote.
-
-    Raises
-    ------
-    ValueError
-        If the text does not follow the grammar.
-    """
-    flips = []
-    for alternative in text.split("; ") if text else []:
-        if not _ALTERNATIVE.fullmatch(alternative):
-            raise ValueError(f"not an alternative: {alternative!r}")
-        conditions, call = alternative.split(" -> ")
-        values = [condition.split("=") for condition in conditions.split(" & ")]
-        flips.append(Flip(tuple((name, value) for name, value in values), call))
-    return flips

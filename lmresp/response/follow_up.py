@@ -34,6 +34,7 @@ _EVIDENCE: Mapping[str, tuple[str, ...]] = {
 _NO_EVIDENCE = {"visits": ("status", ["NOT DONE"]), "csf": ("result", ["NOT DONE"])}
 _NO_EVIDENCE["disposition"] = ("event", ["LOST TO FOLLOW-UP", "DEATH"])
 """Rows that do not show it: column and values."""
+BEFORE_ORIGIN = "date of death before the origin"
 
 
 def table(tables: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
@@ -72,9 +73,10 @@ def follow_up(
     Notes
     -----
     Day of death missing: the day after the last known alive date if that is in the same month (not beyond the month),
-    else the first of the month; month missing: not imputed. New therapy: first of the month or year, but not before
-    day 1 in the same month or year; a therapy counts when it starts on or after day 1 (the first dose). Source: the
-    date rules that the study's derivations state, which follow the conservative choice of each.
+    else the first of the month; month missing: not imputed. A death before the origin is not used. New therapy: first
+    of the month or year, but not before day 1 in the same month or year; a therapy counts when it starts on or after
+    day 1 (the first dose). Source: the date rules that the study's derivations state, which follow the conservative
+    choice of each.
     """
     people = _people(table(tables, "subjects"), set_aside or {})
     cut = float(days(pd.Series([data_cut], dtype=object)).iloc[0])
@@ -144,12 +146,18 @@ def _deaths(people: pd.DataFrame, disposition: pd.DataFrame, evidence: pd.DataFr
     people["dead"] = (people["death_fl"].str.upper() == "Y") | (text != "")
     after_cut = people["death"] > cut
     people["death"], people["dead"] = people["death"].mask(after_cut), people["dead"] & ~after_cut
+    early = people["death"] < people["origin"]  # no time to event ends before it starts
+    people["death"] = people["death"].mask(early)
     how = np.where(same, "the day after the last known alive date", "the first of the month")
     partial = complete.isna() & people["death"].notna()
     people["death_note"] = np.where(
         partial,
         "day of death not given (" + month + "), taken as " + how,
-        np.where(people["dead"] & people["death"].isna(), "date of death not usable (" + text + ")", ""),
+        np.where(
+            people["dead"] & people["death"].isna(),
+            np.where(early, BEFORE_ORIGIN, "date of death not usable") + " (" + text + ")",
+            "",
+        ),
     ).astype(object)
     people["death_cause"] = subject.map(died["cause"]).astype(object).fillna("")
     return people

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lmresp.criteria import load_scheme
 from lmresp.criteria.charter import STRANDS, Charter
-from lmresp.criteria.timeline import BASELINE, BEFORE_BASELINE
+from lmresp.criteria.timeline import BASELINE, BEFORE_BASELINE, position_of
 from lmresp.terms import Csf
 
 _KEYS = ["subject_id", "visit_num"]
@@ -50,10 +50,7 @@ def align_strands(
     columns["scans"], columns["mri_source"] = frames["imaging"]["scans"], frames["imaging"]["source"]
     none = pd.Series("", index=keys.index, dtype=object)
     columns["steroids"] = none if steroids is None else _same_visits(_sorted(steroids), keys)["status"]
-    code, flags = pd.factorize(columns["flags_csf"])
-    columns["after_baseline"] = pd.Series(
-        np.array([_EARLY.isdisjoint(each.split(";")) for each in flags], dtype=bool)[code], index=keys.index
-    )
+    columns["after_baseline"] = position_of(columns["flags_csf"]) == ""
     return pd.DataFrame(columns)
 
 

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from lmresp.criteria.charter import Charter
-from lmresp.criteria.timeline import BASELINE, BEFORE_BASELINE, day_text, days, text_frame
+from lmresp.criteria.timeline import day_text, days, position_of, text_frame
 from lmresp.queries import Query
+from lmresp.response.censoring import Rules, event_or_censored, schedule
 from lmresp.response.course import course, dated_calls
 from lmresp.response.course_checks import check_calls, check_endpoints
 from lmresp.response.follow_up import follow_up
-from lmresp.response.settle import Rules, schedule, settle
 from lmresp.response.vocabulary import Vocabulary, charter_vocabulary, load_censoring
 from lmresp.terms import Csf, Neuro
 
@@ -83,7 +83,7 @@ def time_to_event(
         (``charter``, ``treatment_policy``). ``days`` is date - start + 1; ``censored`` is 0 for an event, else a code
         of ``censoring.yaml``; a provisional row rests on a provisional call.
     problems : list of Query
-        DV001 to DV005, DV007, DV011, DV050, DV051.
+        DV001 to DV007, DV011, DV050, DV051.
 
     Notes
     -----
@@ -178,11 +178,11 @@ def _os(inputs: _Inputs) -> pd.DataFrame:
     frame = _note_death(_add_events(_frame(people), _deaths(people)))
     alive = people.loc[people["last_alive"].notna(), ["subject_id", "last_alive", "last_alive_source"]]
     alive = alive.rename(columns={"last_alive": "day"}).assign(visit="", provisional="N")
-    settled = settle(frame, alive, Rules(source="", assessed=False))
-    sources = settled["subject_id"].map(alive.set_index("subject_id")["last_alive_source"])
-    settled["source"] = settled["source"].where(settled["source"] != "", sources)
-    settled["reason"] = settled["reason"].str.replace("last adequate assessment", "last known alive")
-    return settled
+    derived = event_or_censored(frame, alive, Rules(source="", assessed=False))
+    sources = derived["subject_id"].map(alive.set_index("subject_id")["last_alive_source"])
+    derived["source"] = derived["source"].where(derived["source"] != "", sources)
+    derived["reason"] = derived["reason"].str.replace("last adequate assessment", "last known alive")
+    return derived
 
 
 def _to_progression(inputs: _Inputs, policy: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -194,7 +194,7 @@ def _to_progression(inputs: _Inputs, policy: str, frame: pd.DataFrame) -> pd.Dat
     frame = _note_death(_add_events(frame, events.drop_duplicates("subject_id")))
     frame["no_baseline"] = ~frame["subject_id"].isin(_with_baseline(inputs.strands)) & bool(inputs.strands)
     adequate = inputs.course[inputs.course["call"].isin(inputs.words.adequate)]
-    return settle(frame, adequate, _rules(inputs, policy, "calls.date", gaps=True))
+    return event_or_censored(frame, adequate, _rules(inputs, policy, "calls.date", gaps=True))
 
 
 def _with_baseline(strands: Mapping[str, pd.DataFrame]) -> set[str]:
@@ -203,12 +203,8 @@ def _with_baseline(strands: Mapping[str, pd.DataFrame]) -> set[str]:
     for frame in strands.values():
         rows = text_frame(frame, ["subject_id", "status", "flags", "scans"])
         assessed = ~rows["status"].isin(_UNKNOWN) | (rows["scans"] != "")
-        found |= set(rows.loc[_early(rows) & assessed, "subject_id"])
+        found |= set(rows.loc[(position_of(rows["flags"]) != "") & assessed, "subject_id"])
     return found
-
-
-def _early(rows: pd.DataFrame) -> pd.Series:
-    return rows["flags"].str.split(";").map(lambda names: bool({BASELINE, BEFORE_BASELINE} & set(names))).astype(bool)
 
 
 def _lmpfs(inputs: _Inputs, policy: str) -> pd.DataFrame:
@@ -227,9 +223,9 @@ def _responders(inputs: _Inputs) -> pd.DataFrame:
 
 def _dor(inputs: _Inputs, policy: str) -> pd.DataFrame:
     frame = _responders(inputs)
-    settled = _to_progression(inputs, policy, frame.assign(start=frame["response"]))
-    settled["provisional"] = settled["provisional"].where(frame["doubtful"].to_numpy() != "Y", "Y")
-    return settled
+    derived = _to_progression(inputs, policy, frame.assign(start=frame["response"]))
+    derived["provisional"] = derived["provisional"].where(frame["doubtful"].to_numpy() != "Y", "Y")
+    return derived
 
 
 def _ttr(inputs: _Inputs) -> pd.DataFrame:
@@ -239,7 +235,7 @@ def _ttr(inputs: _Inputs) -> pd.DataFrame:
     place = pd.MultiIndex.from_arrays([frame["subject_id"], frame["response"]])
     frame["visit"] = at.reindex(place).fillna("").to_numpy()
     frame = frame.assign(event=frame["response"], word="RESPONSE", source="calls.date", provisional=frame["doubtful"])
-    return settle(frame, inputs.course, Rules(source="calls.date"))
+    return event_or_censored(frame, inputs.course, Rules(source="calls.date"))
 
 
 def _strand(inputs: _Inputs, name: str, extra: list[str]) -> pd.DataFrame:
@@ -248,7 +244,7 @@ def _strand(inputs: _Inputs, name: str, extra: list[str]) -> pd.DataFrame:
     rows = text_frame(inputs.strands.get(name, pd.DataFrame()), columns)
     rows = rows.merge(inputs.people[["subject_id", "origin", "death"]], on="subject_id", how="inner")
     rows["day"] = days(rows["date"])
-    rows["early"] = _early(rows)
+    rows["early"] = position_of(rows["flags"]) != ""
     authority = rows["certainty"].map({each: inputs.charter.authority(each) for each in set(rows["certainty"]) - {""}})
     doubtful = (authority != "published") & (not inputs.charter.is_signed)
     rows["provisional"] = np.where(doubtful, "Y", "N").astype(object)
@@ -285,7 +281,7 @@ def _clearance(inputs: _Inputs, policy: str) -> pd.DataFrame:
     frame["confirming"] = frame["subject_id"].map(cleared.set_index("subject_id")["day"]).astype(float)
     rules = _rules(inputs, policy, "csf.date")
     evaluable = [*positive, *negative, *charter.texts("cytology_equivocal")]
-    return settle(_in_time(frame, rules), rows[rows["result"].isin(evaluable)], rules)
+    return event_or_censored(_in_time(frame, rules), rows[rows["result"].isin(evaluable)], rules)
 
 
 def _deterioration(inputs: _Inputs, policy: str) -> pd.DataFrame:
@@ -315,4 +311,4 @@ def _deterioration(inputs: _Inputs, policy: str) -> pd.DataFrame:
     frame["confirming"] = frame["subject_id"].map(first.set_index("subject_id")["confirming"]).astype(float)
     frame["confirming"] = frame["confirming"].where(frame["word"] == "NEUROLOGICAL DETERIORATION")
     rules = _rules(inputs, policy, "neuro.date")
-    return settle(_in_time(frame, rules), rows, rules)
+    return event_or_censored(_in_time(frame, rules), rows, rules)

@@ -1,7 +1,7 @@
 """The words of a response criterion over time: which are responses, what is adequate, what ends the course.
 
 The derivation engine knows no criterion; each is a file of ``vocabularies/``. Reasons of censoring lie in
-``censoring.yaml``. Only this module of ``lmresp/response`` opens files, those of the package.
+``censoring.yaml``, the inputs of the companion schemes in ``companions.yaml``.
 """
 
 from __future__ import annotations
@@ -143,3 +143,9 @@ def load_censoring() -> Censoring:
         off_study=tuple(content["off_study"]),
         lm_death=tuple(content["lm_death"]),
     )
+
+
+@cache
+def load_companions() -> dict[str, dict[str, Any]]:
+    """Load ``companions.yaml``: by scheme its input words (``words``), and what it asks for beside its table."""
+    return _data("companions.yaml", "companions.schema.json")

@@ -6,13 +6,13 @@ the commonest silent error. Intervals: Clopper-Pearson (exact) and Wilson, 95 %,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from lmresp.criteria.charter import Charter
-from lmresp.criteria.timeline import BASELINE, BEFORE_BASELINE, days, text_frame
+from lmresp.criteria.timeline import days, position_of, text_frame
 from lmresp.statistics.groups import arms, groups
 from lmresp.terms import Call, Csf, Neuro
 
@@ -26,6 +26,9 @@ _AMONG = {
     "CSFCLR": "among subjects with positive cytology at baseline",
     "NEUIMP": "among subjects with a deficit at baseline",
 }
+_EVENT, _NEW_THERAPY = "0", "2"
+"""Codes of ``censored`` in ``endpoints.csv``."""
+_POSITIVE = (Csf.POSITIVE_PERSISTENT, Csf.POSITIVE_NEW)
 _METHODS = {"clopper_pearson": "beta", "wilson": "wilson"}
 
 
@@ -63,7 +66,8 @@ def rates(
     Notes
     -----
     An improvement is confirmed by a run of improved examinations that spans ``confirm_days``; examinations that were
-    not evaluable neither confirm nor break it. A pending confirmation counts as unconfirmed.
+    not evaluable neither confirm nor break it; none counts after a deterioration. A pending confirmation counts as
+    unconfirmed.
     """
     by_arm = arms(subjects)
     counted = {
@@ -124,17 +128,16 @@ def _responses(best: pd.DataFrame, words: list[Call], *, by_any: bool) -> pd.Dat
     return people.assign(unconfirmed=people["best_response"].isin(words), confirmed=confirmed)
 
 
-def _limits(endpoints: pd.DataFrame, parameter: str) -> pd.DataFrame:
-    """Rows of the charter's policy of a parameter; ``until`` is the last day that counts under new therapy."""
+def _limits(endpoints: pd.DataFrame, parameter: str, last: Collection[str]) -> pd.DataFrame:
+    """Rows of the charter's policy of a parameter; ``until`` is the last day that counts, set by the codes ``last``."""
     rows = text_frame(endpoints, ["subject_id", "parameter", "policy", "date", "censored"])
     rows = rows[(rows["parameter"] == parameter) & (rows["policy"] == "charter")].reset_index(drop=True)
-    return rows.assign(until=days(rows["date"]).where(rows["censored"] == "2"))
+    return rows.assign(until=days(rows["date"]).where(rows["censored"].isin(last)))
 
 
 def _strand(frame: pd.DataFrame, extra: list[str]) -> pd.DataFrame:
     rows = text_frame(frame, ["subject_id", "date", "status", "flags", *extra])
-    early = rows["flags"].str.split(";").map(lambda names: bool({BASELINE, BEFORE_BASELINE} & set(names)))
-    rows["day"], rows["early"] = days(rows["date"]), early.astype(bool)
+    rows["day"], rows["early"] = days(rows["date"]), position_of(rows["flags"]) != ""
     return rows.sort_values(["subject_id", "day"], kind="stable").reset_index(drop=True)
 
 
@@ -155,18 +158,23 @@ def _table(members: pd.Series, best: pd.DataFrame, responders: Callable[[str], s
 
 
 def _clearances(csf: pd.DataFrame, endpoints: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
-    limits = _limits(endpoints, "TTCSFCLR")
-    rows = _counted(_strand(csf, []), limits)
+    limits = _limits(endpoints, "TTCSFCLR", [_NEW_THERAPY])
+    rows = _strand(csf, [])
+    definite = rows[rows["early"] & rows["status"].isin([*_POSITIVE, Csf.NEGATIVE, Csf.CLEARED])]
+    at_baseline = definite.drop_duplicates("subject_id", keep="last")
+    members = at_baseline.loc[at_baseline["status"].isin(_POSITIVE), "subject_id"]
+    rows = _counted(rows, limits)
     once = set(rows.loc[rows["status"] == Csf.CLEARED, "subject_id"])
     twice = set(limits.loc[limits["censored"] == "0", "subject_id"])
-    return _table(limits["subject_id"], best, lambda confirmed: twice if confirmed == "Y" else once)
+    return _table(members, best, lambda confirmed: twice if confirmed == "Y" else once)
 
 
 def _improvements(neuro: pd.DataFrame, endpoints: pd.DataFrame, best: pd.DataFrame, confirm_days: int) -> pd.DataFrame:
     rows = _strand(neuro, ["symptomatic"])
     at_baseline = rows[rows["early"] & (rows["symptomatic"] != "")].drop_duplicates("subject_id", keep="last")
     members = at_baseline.loc[at_baseline["symptomatic"] == "Y", "subject_id"]
-    rows = _counted(rows, _limits(endpoints, "TTNEUDET"))
+    # What gets better after the deterioration is no improvement of the baseline deficit, and may be due to new therapy.
+    rows = _counted(rows, _limits(endpoints, "TTNEUDET", [_EVENT, _NEW_THERAPY]))
     rows = rows[rows["status"] != Neuro.NOT_EVALUABLE].reset_index(drop=True)
     improved = rows["status"] == Neuro.IMPROVED
     run = (~improved).groupby(rows["subject_id"], sort=False).cumsum()

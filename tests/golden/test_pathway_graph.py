@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from lmresp.criteria import load_charter
 from lmresp.pathway.graph import load_graph
-from lmresp.pathway.route import walk
+from lmresp.pathway.walk import walk
 
 OURS = yaml.safe_load(
     (Path(__file__).resolve().parents[2] / "lmresp" / "pathway" / "graph" / "egfr_lm.yaml").read_text(encoding="utf-8")

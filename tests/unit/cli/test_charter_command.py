@@ -227,6 +227,29 @@ def test_diff_exits_2_when_one_cannot_be_used(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err.count("\n") == 2
 
 
+def test_a_name_that_the_terminal_cannot_show_is_no_traceback(tmp_path: Path) -> None:
+    file = write(tmp_path, "name: trial-x\nversion: '1'\ntitle: Pr\u00fcfung\n")
+    command = [sys.executable, "-m", "lmresp", "charter", "check", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Pr\\xfcfung, charter trial-x 1")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_a_full_disk_is_one_line() -> None:
+    command = [sys.executable, "-m", "lmresp", "charter", "show"]
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "lmresp: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_blank_name_is_no_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["charter", "check", str(write(tmp_path, "name: '  '\nversion: '1'\n"))]) == 2
+    assert "($.name)" in capsys.readouterr().err
+
+
 def test_every_output_is_for_research_use(capsys: pytest.CaptureFixture[str]) -> None:
     for command in (["show"], ["check"], ["diff", "default", "default"]):
         assert printed(capsys, "charter", *command).endswith(f"{RESEARCH_USE}\n")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lmresp.criteria import load_scheme, path
+from lmresp.criteria.reading import read_yaml, schema
 from lmresp.criteria.table import scheme_from_text
 from lmresp.errors import CriteriaError
 
@@ -108,3 +109,11 @@ def test_isolated_imaging_progression_stands_in_the_file() -> None:
 def test_unknown_scheme_names_what_there_is() -> None:
     with pytest.raises(CriteriaError, match=r"Allowed: .*rano_lm_2017_overall"):
         load_scheme("rano_lm_2018")
+
+
+def test_a_scale_breaks_on_an_unknown_key_or_operator() -> None:
+    text = path("scales/imaging_scorecard_2019.yaml").read_text(encoding="utf-8")
+    for wrong in (text.replace("lm_items:", "lm_item:"), text.replace("operator: '>'", "operator: '='")):
+        assert wrong != text
+        with pytest.raises(CriteriaError):
+            read_yaml(wrong, "scale", schema("scale"))

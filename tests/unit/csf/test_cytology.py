@@ -109,6 +109,21 @@ def test_a_sample_beyond_72_hours_is_not_pooled_and_is_named() -> None:
     assert [(problem.code, problem.value) for problem in problems] == [("DV020", "2024-02-16")]
 
 
+@pytest.mark.parametrize(
+    ("between", "confirmed"),
+    [("POSITIVE", ["N", "N", "Y"]), ("ATYPICAL", ["N", "N", "Y"]), ("NEGATIVE", ["N", "Y", "Y"])],
+)
+def test_no_clearance_is_confirmed_past_a_sample_that_was_not_pooled(between: str, confirmed: list[str]) -> None:
+    # Two weeks after the negative sample of its visit: too far to decide that visit, and still a fact.
+    graded = grade(
+        *(sample(n, result) for n, result in enumerate(["POSITIVE", "NEGATIVE", "NEGATIVE", "NEGATIVE"])),
+        sample(1, between, "2024-02-26"),
+    )
+    assert graded["status"].tolist()[1:] == ["cleared"] * 3
+    assert graded["confirmed"].tolist()[1:] == confirmed
+    assert graded.loc["V3", "clearance_start"] == (DAYS[1] if between == "NEGATIVE" else DAYS[2])
+
+
 def test_a_sample_without_a_visit_joins_the_nearest_within_the_window() -> None:
     frame = grade(sample(0, "POSITIVE"), sample(None, "NEGATIVE", "2024-02-26"), sample(None, "POSITIVE", "2024-04-15"))
     assert frame["status"].tolist() == ["positive_persistent", "cleared", "missing", "missing"]

@@ -206,6 +206,20 @@ def test_a_scan_of_the_index_counts_as_mri():
     assert (query.code, query.file, query.row) == ("IN014", "mri", "")
 
 
+@pytest.mark.parametrize(("event", "asked"), [("DEATH", True), ("LOST TO FOLLOW-UP", False)])
+def test_a_death_of_the_table_disposition_is_a_death(event, asked):
+    alive = subject(last_alive_dtc="2024-05-04")
+    found = ask("IN005", subjects=[alive], disposition=[row("disposition", event=event, dtc="2024-04-20")])
+    assert [(q.file, q.column) for q in found] == [("subjects.csv", "last_alive_dtc")] * asked
+
+
+def test_records_of_a_subject_without_any_visit_are_asked_for_once():
+    rows = [csf(visit_num="1"), csf(3, visit_num="2")]
+    (query,) = ask("IN034", csf=rows, neuro=[exam(visit_num="1")], visits=[])
+    assert (query.file, query.row, query.value, query.allowed) == ("csf.csv", "2", "1", "none")
+    assert ask("IN034", csf=[*rows, csf(4, visit_num="1", subject_id="S-9")], visits=[]) == [query]  # IN009 says it
+
+
 @pytest.mark.parametrize(
     ("end", "start", "drug", "asked"),
     [
@@ -218,7 +232,8 @@ def test_a_scan_of_the_index_counts_as_mri():
 def test_steroid_intervals(end, start, drug, asked):
     first = row("steroids", 2, drug="dexamethasone", start_dtc="2024-02-01", end_dtc=end)
     second = row("steroids", 3, drug=drug, start_dtc=start)
-    assert bool(ask("IN017", steroids=[second, first])) == asked
+    found = ask("IN017", steroids=[second, first])
+    assert [query.value for query in found] == [end] * asked  # of the column that is named
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from lmresp.ingest.cross_checks import check_study_files
 from lmresp.ingest.spreadsheet import write_raw_tables
 from lmresp.ingest.study import Study
 from lmresp.ingest.tables import collect_queries, ingest_table, set_aside_subjects, write_queries
-from lmresp.queries import catalogue
+from lmresp.queries import catalogue, make
 from lmresp.store import read_csv
 
 SEVERITY = {
@@ -179,6 +179,20 @@ def test_steroid_intervals_that_overlap(tmp_path, door):
 def test_every_id_exists_with_its_severity_and_is_tested():
     assert {code: catalogue()[code]["severity"] for code in SEVERITY} == SEVERITY
     assert {*CASES, "IN001", "IN010", "IN017"} == SEVERITY.keys() - OF_THE_READS
+
+
+@pytest.mark.parametrize(
+    ("row_id", "place"),
+    [
+        ("steroids.csv:4", ("steroids.csv", "", "4")),
+        ("tables.xlsx/steroids:4", ("tables.xlsx", "steroids", "4")),
+        ("steroids.csv:4;steroids.csv:5", ("steroids", "", "")),  # several rows: no one place
+        ("mri:sub-01_ses-BL", ("steroids", "", "")),
+    ],
+)
+def test_a_row_id_says_where(row_id, place):
+    query = make("DV034", file="steroids", value="4 or 8", drug="dexamethasone", row_id=row_id)
+    assert (query.file, query.sheet, query.row) == place
 
 
 def test_every_wording_says_what_to_do():

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Any
-
 import pandas as pd
 import pytest
 
-from lmresp.criteria import charter_from_record, charter_record, load_charter
 from lmresp.mri.scorecard import grade_mri
 from lmresp.queries import Query
+from tests.charters import charter_with
 
-RECORD: dict[str, Any] = charter_record(load_charter())
 DAYS = ["2024-01-01", "2024-02-12", "2024-03-25", "2024-05-06"]
 SUBJECTS = pd.DataFrame([{"subject_id": "S1", "ref_start_dtc": "2024-01-01"}])
 VISITS = pd.DataFrame(
@@ -51,10 +47,8 @@ def rows(visit: int, nodules: str, sizes: list[tuple[float, float]], **more: str
 
 
 def grade(*reads: list[dict[str, str]], reference: str = "baseline") -> tuple[pd.DataFrame, list[Query]]:
-    record = copy.deepcopy(RECORD)
-    record["settings"]["reference_imaging"]["value"] = reference
     table = pd.DataFrame([row for read in reads for row in read])
-    frame, problems = grade_mri(table, [], SUBJECTS, VISITS, charter_from_record(record))
+    frame, problems = grade_mri(table, [], SUBJECTS, VISITS, charter_with(reference_imaging=reference))
     return frame.set_index("visit"), problems
 
 
@@ -164,3 +158,22 @@ def test_diameters_against_another_readers_baseline_are_flagged() -> None:
     later = [row | {"reader_id": "RADIOLOGIST 2"} for row in rows(1, "IMPROVED", [(6, 6)])]
     frame, _ = grade(rows(0, "PRESENT", [(8, 8)]), later)
     assert "reference_by_other_reader" in frame.loc["V1", "flags"].split(";")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        (("NE", "NE"), ("", "", "")),  # not measured is not gone
+        (("12", "NE"), ("", "", "")),
+        (("12", ""), ("", "", "")),  # one diameter only
+        (("4", "NE"), ("0", "-100.0", "N")),  # 5 mm or less in one direction: not measurable, whatever the other
+    ],
+)
+def test_a_nodule_that_was_not_measured_is_not_zero(sizes: tuple[str, str], expected: tuple[str, str, str]) -> None:
+    later = rows(1, "NO CHANGE", [(10, 10)])
+    for row in later:
+        if row["item"].startswith("NODULE_"):
+            row["value"] = sizes["XY".index(row["item"][-1])]
+    frame, _ = grade(rows(0, "PRESENT", [(10, 10)]), [row for row in later if row["value"]])
+    found = frame.loc["V1"]
+    assert (found["sum_products"], found["sum_products_change"], found["nodules_new"]) == expected

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from lmresp.criteria import charter_from_record, charter_record, load_charter
 from lmresp.mri.scorecard import grade_mri
 from lmresp.queries import Query
+from tests.charters import charter_with
 
-RECORD: dict[str, Any] = charter_record(load_charter())
 DAYS = ["2024-01-01", "2024-02-12", "2024-03-25"]
 SUBJECTS = pd.DataFrame([{"subject_id": "S1", "ref_start_dtc": "2024-01-01"}])
 VISITS = pd.DataFrame(
@@ -48,11 +46,8 @@ def form(visit: int, reader: str = "RADIOLOGIST 1", compartment: str = "BRAIN", 
 
 
 def grade(*reads: list[dict[str, str]], **settings: Any) -> tuple[pd.DataFrame, list[Query]]:
-    record = copy.deepcopy(RECORD)
-    for name, value in settings.items():
-        record["settings"][name]["value"] = value
     rows = pd.DataFrame(list(itertools.chain(*reads)))
-    frame, problems = grade_mri(rows, [], SUBJECTS, VISITS, charter_from_record(record))
+    frame, problems = grade_mri(rows, [], SUBJECTS, VISITS, charter_with(**settings))
     return frame.set_index("visit"), problems
 
 
@@ -131,6 +126,19 @@ def test_only_the_same_reader_or_an_adjudicator_replaces_a_row() -> None:
     adjudicated, problems = grade(first, replacing("ADJUDICATOR"))
     assert "DV044" not in codes(problems)
     assert adjudicated.loc["V1", "overall"] == "PD"
+
+
+@pytest.mark.parametrize("named", ["no such row", "itself", "each other"])
+def test_a_row_that_supersedes_nothing_is_asked_for_and_no_read_vanishes(named: str) -> None:
+    first, later = form(1, **NO_CHANGE, OVERALL="SD"), form(1, OVERALL="PD")
+    later = [row | {"read_id": "later", "read_dtc": "2024-06-01T12:00Z"} for row in later]
+    later[0]["supersedes"] = {"itself": "later", "each other": first[-1]["read_id"]}.get(named, named)
+    if named == "each other":
+        first[-1]["supersedes"] = "later"
+    frame, problems = grade(first, later)
+    asked = [query.value for query in problems if query.code == "DV048"]
+    assert sorted(asked) == sorted({"each other": [first[-1]["read_id"], "later"]}.get(named, ["later"]))
+    assert frame.loc["V1", "overall"] == "PD"  # the latest, as without the column
 
 
 def test_two_values_of_one_item_without_supersedes_are_asked() -> None:

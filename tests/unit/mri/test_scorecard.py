@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from lmresp.criteria import charter_from_record, charter_record, load_charter
+from lmresp.criteria import load_charter
 from lmresp.mri.scorecard import COLUMNS, grade_mri, overall_from_items
+from tests.charters import charter_with
 
-RECORD: dict[str, Any] = charter_record(load_charter())
 DAYS = ["2024-01-01", "2024-02-12", "2024-03-25"]
 SUBJECTS = pd.DataFrame([{"subject_id": "S1", "ref_start_dtc": "2024-01-01"}])
 VISITS = pd.DataFrame(
@@ -57,10 +56,7 @@ def read(read_id: str, visit: int, name: str, value: str, **more: str) -> dict[s
 
 
 def grade(reads: list[dict[str, str]], *drafts: dict[str, Any], **settings: Any) -> tuple[pd.DataFrame, list[str]]:
-    record = copy.deepcopy(RECORD)
-    for name, value in settings.items():
-        record["settings"][name]["value"] = value
-    charter = charter_from_record(record)
+    charter = charter_with(**settings)
     frame, problems = grade_mri(pd.DataFrame(reads), list(drafts), SUBJECTS, VISITS, charter)
     # The forms here hold the rows under test and no more; IN012 has tests of its own.
     return frame.set_index("visit"), [problem.code for problem in problems if problem.code != "IN012"]

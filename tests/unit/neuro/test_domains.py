@@ -203,3 +203,16 @@ def test_row_order_and_later_visits_change_nothing() -> None:
     pd.testing.assert_frame_equal(whole, grade(rows[::-1])[0])
     part, _ = grade(rows[:4])
     pd.testing.assert_frame_equal(part.loc[:"V1"], whole.loc[:"V1"])
+
+
+def test_examiners_who_differ_are_asked_and_the_worst_counts() -> None:
+    at_v1 = [row(V1, "gait", "0", examiner="A"), row(V1, "gait", "3", examiner="B")]
+    frame, asked = grade([row(BL, "gait", "1", examiner=who) for who in "AB"] + at_v1)
+    assert asked == ["DV036"]
+    assert frame.loc["V1", "status"] == "worse"
+
+
+@pytest.mark.parametrize("cause", ["None", "nein", "Keine", "-"])
+def test_a_word_for_no_cause_hides_no_progression(cause: str) -> None:
+    frame, _ = grade([row(BL, "gait", "0"), row(V1, "gait", "2", alternative_cause=cause)])
+    assert frame.loc["V1", "status"] == "worse"

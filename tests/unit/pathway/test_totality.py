@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lmresp.criteria import charter_from_record, charter_record, load_charter
 from lmresp.pathway.graph import load_graph
 from lmresp.pathway.inadequate import RULES, judge_inadequate
-from lmresp.pathway.route import walk
+from lmresp.pathway.walk import walk
 
 GRAPH = load_graph("egfr_lm")
 VALUES = {name: fact.values for name, fact in GRAPH.facts.items()}

@@ -20,7 +20,7 @@ def _names(text: str) -> list[str]:
 
 CALL_COLUMNS = _names(
     "subject_id,visit,visit_num,date,call,rule_id,certainty,authority,provisional,provisional_reason,csf,neuro,mri,"
-    "mri_source,steroids,criteria,charter,missing,would_change,row_ids,scans,flags,citation,note"
+    "mri_source,steroids,criteria,charter,missing,would_change,row_ids,dates,scans,flags,citation,note"
 )
 BEST_COLUMNS = _names(
     "subject_id,best_response,date,visit,confirmed_best,confirmed_best_date,confirmation,confirmed_response,"
@@ -274,7 +274,7 @@ def study(tmp_path: Path) -> Study:
             citation=CITE,
             provisional_reason="the MRI read is a draft; no radiologist has read it",
             note="Imaging progression alone, with negative CSF and a stable examination.",
-            would_change="imaging=stable -> STABLE; csf=cleared & imaging=improved -> RESPONSE; a radiologist's read",
+            would_change="imaging=stable -> STABLE; csf=cleared & imaging=improved -> RESPONSE",
             steroids="INCREASED",
         ),
         call("S-02", 1, "RESPONSE", "cleared", "improved", "improved"),

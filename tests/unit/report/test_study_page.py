@@ -14,7 +14,6 @@ import pytest
 
 from lmresp import RESEARCH_USE, store
 from lmresp.report import StudyData, load_study, study_report, write_study_report
-from lmresp.report.study_page import row_ranges
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>"""
 VOID = {"meta", "br", "img", "input", "col", "link"}
@@ -100,6 +99,8 @@ def test_hostile_text_in_every_cell_stays_text(study: Any, make: Any) -> None:
     assert len(tables) == 19
     # The numbers of a curve are drawn, not printed, and only one under the charter's policy: its text is the group.
     tables["survival_curve"] = [row | {"group": HOSTILE} for row in data.survival_curve]
+    for row in tables["calls"]:
+        row["would_change"] = ""  # of a closed grammar: any other text is refused
     for name in ("survival", "endpoints"):
         tables[name] += [row | {"group": HOSTILE, "interval": HOSTILE} for row in getattr(data, name)]
     text = study_report(dataclasses.replace(data, study_id=HOSTILE, title=HOSTILE, data_cut=HOSTILE, **tables))
@@ -165,7 +166,6 @@ def test_visit_says_call_rule_certainty_what_would_change_it_and_branch(study: A
         "on a draft MRI read",
         "no radiologist has read it",
         "published: the cell was read in its source",
-        "<li>a radiologist&#39;s read</li>",
         "B_GENO",
         'href="sub-01/ses-wk06/sub-01_ses-wk06_page.html"',
         "doi:10.1093/neuonc/now183",
@@ -299,12 +299,6 @@ def test_queries_keep_their_order_and_say_what_to_do(study: Any, make: Any) -> N
     assert "csf.csv, row 12, column result" in rows[0]
     assert "Q0002" in rows[1]
     assert "Ask the site for the series." in rows[1]
-
-
-def test_source_rows_are_shortened_without_losing_one() -> None:
-    assert row_ranges("csf.csv:3;neuro.csv:13;neuro.csv:12;neuro.csv:15") == "csf.csv: 3; neuro.csv: 12–13, 15"
-    assert row_ranges("demo.xlsx/csf:31;odd") == "demo.xlsx/csf: 31; odd"
-    assert row_ranges("") == ""
 
 
 def test_same_input_same_text_and_written_file(study: Any, make: Any, tmp_path: Path) -> None:

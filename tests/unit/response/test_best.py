@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from lmresp.criteria import Charter, charter_from_record, charter_record, load_charter
+from lmresp.criteria import load_charter
 from lmresp.response.best import best_response
+from tests.charters import charter_with
 
 ORIGIN = datetime.date(2023, 3, 1)
-RECORD = charter_record(load_charter())
 R, S, P, N = "RESPONSE", "STABLE", "PROGRESSION", "NOT_EVALUABLE"
 COLUMNS = ["subject_id", "visit", "visit_num", "call", "provisional", "date"]
 
 
 def date(day: int) -> str:
     return (ORIGIN + datetime.timedelta(days=day)).isoformat()
-
-
-def charter(**settings: Any) -> Charter:
-    record = copy.deepcopy(RECORD)
-    for name, value in settings.items():
-        record["settings"][name]["value"] = value
-    return charter_from_record(record)
 
 
 def calls(*course: tuple[int, str], subject: str = "S1") -> pd.DataFrame:
@@ -40,7 +32,7 @@ def subjects(*names: str, **more: str) -> dict[str, pd.DataFrame]:
 
 
 def best(*course: tuple[int, str], tables: dict[str, pd.DataFrame] | None = None, **settings: Any) -> pd.Series:
-    return best_response(calls(*course), {}, tables or subjects(), charter(**settings)).iloc[0]
+    return best_response(calls(*course), {}, tables or subjects(), charter_with(**settings)).iloc[0]
 
 
 @pytest.mark.parametrize(

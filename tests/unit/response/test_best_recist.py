@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from lmresp.criteria import charter_from_record, charter_record, load_charter
 from lmresp.errors import CriteriaError
 from lmresp.response.best import best_response
 from lmresp.response.vocabulary import Vocabulary, load_censoring, load_vocabulary
+from tests.charters import charter_with
 
 ORIGIN = datetime.date(2023, 3, 1)
-RECORD = charter_record(load_charter())
 RECIST = load_vocabulary("recist_1_1")
 
 
 def derive(*course: tuple[int | str, str], **settings: Any) -> list[str]:
-    record = copy.deepcopy(RECORD)
-    for name, value in settings.items():
-        record["settings"][name]["value"] = value
     rows = [
         {
             "subject_id": "S1",
@@ -39,7 +34,7 @@ def derive(*course: tuple[int | str, str], **settings: Any) -> list[str]:
         "subjects": pd.DataFrame([{"subject_id": "S1", "ref_start_dtc": "2023-03-01"}]),
         "disposition": pd.DataFrame([left]),
     }
-    found = best_response(pd.DataFrame(rows), {}, tables, charter_from_record(record), words=RECIST).iloc[0]
+    found = best_response(pd.DataFrame(rows), {}, tables, charter_with(**settings), words=RECIST).iloc[0]
     return [found["best_response"], found["confirmed_best"], found["confirmed_best_date"], found["confirmed_response"]]
 
 

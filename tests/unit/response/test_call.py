@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from lmresp.criteria import Charter, load_charter
+from lmresp.notation import read_flips
 from lmresp.response.call import COLUMNS, call_visits
-from lmresp.response.flips import read_flips
 
 DAYS = ["2024-01-01", "2024-02-12", "2024-03-25"]
 
@@ -59,6 +59,13 @@ def test_isolated_imaging_progression_is_a_published_progression() -> None:
     row = one("negative", "stable", "progressive")
     assert (row["call"], row["rule_id"], row["certainty"]) == ("PROGRESSION", "RL01", "seen")
     assert (row["provisional"], row["provisional_reason"], row["authority"]) == ("N", "", "published")
+
+
+def test_a_call_names_the_day_of_each_strand_it_used() -> None:
+    csf, neuro, mri = strands(["negative"] * 2, ["stable"] * 2, ["stable", "not_evaluable"])
+    csf.loc[1, "date"] = "2024-02-14"
+    row = call_visits(csf, neuro, mri, signed()).iloc[0]
+    assert row["dates"] == "csf=2024-02-14;neuro=2024-02-12"  # the MRI could not be evaluated
 
 
 def test_a_signed_charter_answers_for_its_cells_and_they_keep_their_origin() -> None:

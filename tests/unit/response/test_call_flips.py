@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmresp.criteria import Scheme, load_scheme
-from lmresp.response.flips import Flip, flips_text, read_flips, smallest_flips
+from lmresp.notation import Flip, flips_text, read_flips
+from lmresp.response.flips import smallest_flips
 
 SCHEMES = [load_scheme("rano_lm_2017_overall"), load_scheme("eano_esmo_followup", switched_on=("eano_esmo_followup",))]
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from lmresp.criteria import charter_from_record, charter_record, load_charter, load_scheme
+from lmresp.criteria import load_charter, load_scheme
 from lmresp.queries import Query
 from lmresp.response.companions import decide_known
 from lmresp.response.components import COLUMNS, components
+from tests.charters import charter_with
 
 DEFAULT = load_charter()
-RECORD: dict[str, Any] = charter_record(DEFAULT)
 DAYS = ["2024-01-01", "2024-02-12", "2024-03-25", "2024-05-06"]
 Rows = list[dict[str, str]]
 
@@ -43,9 +42,6 @@ def strand(*visits: dict[str, str], **common: str) -> pd.DataFrame:
 def run(
     csf: Rows, neuro: Rows, mri: Rows, steroids: str = "STABLE", facts: Rows | None = None, **settings: Any
 ) -> tuple[pd.DataFrame, list[Query]]:
-    record = copy.deepcopy(RECORD)
-    for name, value in settings.items():
-        record["settings"][name]["value"] = value
     return components(
         strand(*csf, site="LUMBAR"),
         strand(*neuro),
@@ -53,7 +49,7 @@ def run(
         strand(*[{"status": steroids}] * len(csf)),
         pd.DataFrame(facts or []),
         pd.DataFrame([{"subject_id": "S1"}]),
-        charter_from_record(record),
+        charter_with(**settings),
     )
 
 
@@ -114,6 +110,32 @@ def test_what_is_missing_for_rano_bm_is_named() -> None:
     assert note(frame, "parenchymal") == "no RANO-BM items read; PARENCHYMAL is NO CHANGE"
 
 
+@pytest.mark.parametrize(
+    ("flags", "certainty"), [("improved_on_rising_steroids", "convention"), ("", "seen_secondary")]
+)
+def test_a_nano_response_on_a_rising_dose_is_not_the_published_one(flags: str, certainty: str) -> None:
+    nano = {"nano": "NEUROLOGIC_RESPONSE", "nano_rule_id": "NA04", "nano_certainty": "seen_secondary"}
+    frame, _ = run(STABLE, [BL, {"status": "improved", "flags": flags, **nano}], STABLE)
+    assert value(frame, "nano") == ["NEUROLOGIC_RESPONSE", "NA04", certainty]
+    assert ("not due to medication" in note(frame, "nano")) == bool(flags)
+
+
+def test_a_brain_progression_that_only_the_examination_speaks_for_says_so() -> None:
+    read = {"status": "stable", "bm_target": "SD", "bm_nontarget": "NONE", "bm_new": "ABSENT"}
+    frame, _ = run(STABLE, [BL, {"status": "worse"}], [BL, read])
+    assert "examination alone" in note(frame, "parenchymal")
+    frame, _ = run(STABLE, [BL, {"status": "worse"}], [BL, read | {"bm_target": "PD"}])
+    assert "examination alone" not in note(frame, "parenchymal")
+
+
+def test_the_rows_of_a_site_are_those_of_the_visit_where_it_has_several() -> None:
+    visit = {"status": "positive_persistent", "site": "LUMBAR;VENTRICULAR", "by_site": "LUMBAR:cleared"}
+    frame, _ = run([BL, visit], STABLE, STABLE)
+    assert note(frame, "csf LUMBAR") == "samples of this site alone; date and rows are those of the whole visit"
+    frame, _ = run([BL, visit | {"site": "LUMBAR"}], STABLE, STABLE)
+    assert note(frame, "csf LUMBAR") == "samples of this site alone"
+
+
 def test_every_cell_of_rano_bm_answers_as_the_table_when_all_is_known() -> None:
     scheme = load_scheme("rano_bm_2015_parenchymal")
     cells = scheme.combinations()
@@ -125,6 +147,7 @@ def test_every_cell_of_rano_bm_answers_as_the_table_when_all_is_known() -> None:
 # --- cytology 1998 (Oncol Lett 2016;12:1301, Table IV; criteria, appendix G) ---
 POS, NEG, SUS = ({"status": "x", "result": word} for word in ("POSITIVE", "NEGATIVE", "SUSPICIOUS"))
 NONE = {"status": "missing", "result": "NOT EVALUABLE", "reason": "cytology not evaluable: low volume"}
+BOTH_SITES = {"site": "LUMBAR;VENTRICULAR", "by_site": "LUMBAR:negative;VENTRICULAR:negative"}
 
 
 @pytest.mark.parametrize(
@@ -145,7 +168,7 @@ NONE = {"status": "missing", "result": "NOT EVALUABLE", "reason": "cytology not 
 )
 def test_cytology_1998(samples: Rows, expected: list[str]) -> None:
     others = [BL] * len(samples)
-    frame, _ = run(samples, others, others)
+    frame, _ = run([each | BOTH_SITES for each in samples], others, others)
     assert value(frame, "cytology_1998", f"V{len(samples) - 1}") == expected
 
 
@@ -159,9 +182,37 @@ def test_remission_of_1998_needs_steroids_that_do_not_rise_and_a_month() -> None
     assert value(run(close, others, others)[0], "cytology_1998", "V2")[0] == "NOT EVALUABLE"
 
 
+@pytest.mark.parametrize(
+    ("course", "said"),
+    [([NEG, POS, POS], "negative once"), ([SUS, NEG, NEG], "equivocal"), ([POS, POS, POS], "not known: prior")],
+)
+def test_what_came_before_the_pair_is_called_unknown_only_where_it_is(course: Rows, said: str) -> None:
+    frame, _ = run(course, [BL] * 3, [BL] * 3)
+    assert value(frame, "cytology_1998", "V2")[0] == "NOT EVALUABLE"
+    assert said in note(frame, "cytology_1998", "V2")
+    assert ("not known" in note(frame, "cytology_1998", "V2")) == (said == "not known: prior")
+
+
 def test_the_sites_that_the_definition_asks_for_are_named() -> None:
     frame, _ = run([POS, NEG, NEG], [BL] * 3, [BL] * 3)
     assert "asks for ventricular and lumbar samples; here lumbar" in note(frame, "cytology_1998", "V2")
+
+
+@pytest.mark.parametrize(
+    "one_site",
+    [
+        {"site": "LUMBAR"},
+        {"site": "LUMBAR;VENTRICULAR", "by_site": "LUMBAR:cleared;VENTRICULAR:missing"},  # that one was not evaluable
+    ],
+)
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_remission_of_1998_without_both_sites_is_not_the_published_one(one_site: dict[str, str], at: int) -> None:
+    course: Rows = [each | BOTH_SITES for each in (POS, NEG, NEG)]
+    course[at] = course[at] | {"by_site": ""} | one_site
+    frame, _ = run(course, [BL] * 3, [BL] * 3)
+    assert value(frame, "cytology_1998", "V2") == ["CR", "CY01", "convention"]
+    assert set(frame.loc[(frame["component"] == "cytology_1998"), "authority"]) == {"unverified"}
+    assert "asks for ventricular and lumbar samples" in note(frame, "cytology_1998", "V2")
 
 
 # --- EANO-ESMO diagnosis (criteria, appendix C) ---

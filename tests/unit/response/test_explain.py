@@ -16,12 +16,12 @@ from lmresp.cli.show import BESIDE, NEEDED, explanation_lines, print_explanation
 from lmresp.criteria import charter_record, load_charter, load_scheme, schemes
 from lmresp.criteria.timeline import BASELINE, BEFORE_BASELINE
 from lmresp.errors import StudyError
+from lmresp.pathway.branches import COLUMNS
 from lmresp.pathway.graph import load_graph
-from lmresp.pathway.walk import COLUMNS
-from lmresp.pathway.words import vocabulary
-from lmresp.response.explain import FORMAT, explanation, explanations
+from lmresp.pathway.wording import vocabulary
+from lmresp.response.explanation import FORMAT, explanation, explanations
+from lmresp.response.explanation_text import explanation_text
 from lmresp.response.flags import flag_meanings
-from lmresp.response.words import words
 
 STRAND = {
     "subject_id": "S1",
@@ -217,19 +217,19 @@ def test_tables_that_are_not_there_yet() -> None:
     told = explanation("S1", few)
     assert (told["best_response"], told["endpoints"], told["charter"]) == (None, [], "c 1")
     assert visit_of(told, "V1")["pathway"] is None
-    assert "RL01" in words(told)
+    assert "RL01" in explanation_text(told)
 
 
 def test_the_words_come_from_the_structure_alone() -> None:
     told = explanation("S1", TABLES)
-    assert words(json.loads(json.dumps(told))) == words(told)
+    assert explanation_text(json.loads(json.dumps(told))) == explanation_text(told)
 
 
 def test_the_chain_is_told_from_rows_to_branch() -> None:
-    text = words(explanation("S1", TABLES))
+    text = explanation_text(explanation("S1", TABLES))
     for part in (
         "Visit V0: no call (reference visit)",
-        "rows neuro.csv:4, neuro.csv:9-11",
+        "rows neuro.csv: 4, 9-11",
         "by site: lumbar cleared, shunt missing",
         "the sample was smaller than the charter asks for (low_volume)",
         "it might as well be: cleared, positive new (positive_new)",
@@ -253,14 +253,15 @@ def test_the_chain_is_told_from_rows_to_branch() -> None:
 
 def test_one_visit_only() -> None:
     told = explanation("S1", TABLES)
-    assert "V1" not in words(told, "V0").replace("Q0001", "")
-    assert "Q0001" not in words(told, "V0")
-    assert "Visit V1, " in words(told, "1")
+    assert "V1" not in explanation_text(told, "V0").replace("Q0001", "")
+    assert "Q0001" not in explanation_text(told, "V0")
+    assert "Visit V1, " in explanation_text(told, "1")
+    assert "Visit V1, " in explanation_text(told, "v1")
 
 
 def test_an_unknown_visit_says_so() -> None:
     with pytest.raises(StudyError, match=r"no visit 'V9' of subject S1\.? Allowed: V0, V1\."):
-        words(explanation("S1", TABLES), "V9")
+        explanation_text(explanation("S1", TABLES), "V9")
 
 
 def test_a_subject_set_aside_is_told_why() -> None:
@@ -268,7 +269,7 @@ def test_a_subject_set_aside_is_told_why() -> None:
         "csf": [{**STRAND, "status": "negative"}],
         "best_response": [{**BEST, "subject_id": "S1", "best_response": "", "reason": "set aside: no first dose"}],
     }
-    text = words(explanation("S1", aside))
+    text = explanation_text(explanation("S1", aside))
     assert "No best response: set aside: no first dose." in text
     assert "Visit V1: no call (subject set aside)" in text
 
@@ -332,7 +333,7 @@ def test_the_command_prints_words_and_data(tmp_path: Path, capsys: pytest.Captur
     assert print_explanation(folder, "S1", "V1", as_json=True) == 0
     told = json.loads(capsys.readouterr().out)
     assert [each["visit"] for each in told["visits"]] == ["V1"]
-    assert words(told) == text.rstrip("\n")
+    assert explanation_text(told) == text.rstrip("\n")
     with pytest.raises(StudyError, match="no subject 'S9'"):
         print_explanation(folder, "S9", None)
     (folder / "calls.csv").unlink()

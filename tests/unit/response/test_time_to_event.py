@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 from collections.abc import Sequence
 from functools import cache
@@ -11,12 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lmresp.criteria import Charter, charter_from_record, charter_record, load_charter
 from lmresp.response.best import best_response
 from lmresp.response.time_to_event import COLUMNS, time_to_event
+from tests.charters import charter_with
 
 ORIGIN = datetime.date(2023, 3, 1)
-RECORD = charter_record(load_charter())
 R, S, P, N = "RESPONSE", "STABLE", "PROGRESSION", "NOT_EVALUABLE"
 Tables = dict[str, pd.DataFrame]
 
@@ -24,13 +22,6 @@ Tables = dict[str, pd.DataFrame]
 def date(day: int) -> str:
     """Day 0 is the origin, so that ``days`` of an endpoint is day + 1."""
     return (ORIGIN + datetime.timedelta(days=day)).isoformat()
-
-
-def charter(**settings: Any) -> Charter:
-    record = copy.deepcopy(RECORD)
-    for name, value in settings.items():
-        record["settings"][name]["value"] = value
-    return charter_from_record(record)
 
 
 def calls(*course: tuple[int, str]) -> pd.DataFrame:
@@ -66,7 +57,7 @@ def visits(*planned: int) -> Tables:
 
 
 def derive(course: pd.DataFrame, tables: Tables, strands: Tables | None = None, **settings: Any) -> pd.DataFrame:
-    rules, strands = charter(**settings), strands or {}
+    rules, strands = charter_with(**settings), strands or {}
     best = best_response(course, strands, tables, rules)
     frame, _ = time_to_event(course, best, strands, tables, rules)
     assert list(frame.columns) == list(COLUMNS)
@@ -192,6 +183,7 @@ SURVIVAL: list[tuple[Tables, list[str]]] = [
     (dead("2023-06"), ["93", "0", "DEATH"]),  # 2023-06-01
     (dead("2023"), ["43", "1", "ONGOING"]),  # month not given: not guessed
     (dead(50) | therapy(45), ["51", "0", "DEATH"]),  # new therapy never ends survival
+    (dead(-5), ["43", "1", "ONGOING"]),  # no one dies before the origin: asked, not computed
 ]
 
 
@@ -209,9 +201,9 @@ def test_a_death_cannot_be_imputed_beyond_its_month() -> None:
 
 def test_an_undated_death_and_a_call_after_death_are_named() -> None:
     course = calls((42, S), (60, S))
-    for tables, code in ((dead("2023"), "DV050"), (dead(50), "DV003")):
-        best = best_response(course, {}, tables, charter())
-        _, problems = time_to_event(course, best, {}, tables, charter())
+    for tables, code in ((dead("2023"), "DV050"), (dead(50), "DV003"), (dead(-5), "DV006")):
+        best = best_response(course, {}, tables, charter_with())
+        _, problems = time_to_event(course, best, {}, tables, charter_with())
         assert code in {each.code for each in problems}
 
 
@@ -318,22 +310,22 @@ def test_a_row_rests_on_the_call_it_is_dated_by() -> None:
 
 def test_subjects_set_aside_have_no_row_and_no_subject_at_all_gives_none() -> None:
     course = calls((42, S))
-    best = best_response(course, {}, study(), charter(), {"S1": "key stands twice"})
-    frame, _ = time_to_event(course, best, {}, study(), charter(), {"S1": "key stands twice"})
+    best = best_response(course, {}, study(), charter_with(), {"S1": "key stands twice"})
+    frame, _ = time_to_event(course, best, {}, study(), charter_with(), {"S1": "key stands twice"})
     assert frame.empty
     assert list(frame.columns) == list(COLUMNS)
 
 
 def test_nothing_counts_after_the_data_cut() -> None:
     course, tables = calls((42, S)), dead(90)
-    best = best_response(course, {}, tables, charter(), data_cut=date(60))
-    frame, _ = time_to_event(course, best, {}, tables, charter(), data_cut=date(60))
+    best = best_response(course, {}, tables, charter_with(), data_cut=date(60))
+    frame, _ = time_to_event(course, best, {}, tables, charter_with(), data_cut=date(60))
     assert row(frame, "OS") == ["43", "1", "ONGOING"]
 
 
 def codes(course: pd.DataFrame, tables: Tables) -> set[str]:
-    best = best_response(course, {}, tables, charter())
-    return {each.code for each in time_to_event(course, best, {}, tables, charter())[1]} - {"DV011"}
+    best = best_response(course, {}, tables, charter_with())
+    return {each.code for each in time_to_event(course, best, {}, tables, charter_with())[1]} - {"DV011"}
 
 
 @pytest.mark.parametrize(
@@ -354,7 +346,7 @@ def test_queries(course: tuple[tuple[int, str], ...], tables: Tables, expected: 
 
 def test_an_endpoint_censored_in_most_subjects_is_named_once() -> None:
     course = calls((42, S))
-    best = best_response(course, {}, study(), charter())
-    found = [each for each in time_to_event(course, best, {}, study(), charter())[1] if each.code == "DV011"]
+    best = best_response(course, {}, study(), charter_with())
+    found = [each for each in time_to_event(course, best, {}, study(), charter_with())[1] if each.code == "DV011"]
     assert [each.value for each in found] == ["LMPFS", "OS"]
     assert found[0].message == "LMPFS is censored in 1 of 1 subjects (100 %)."

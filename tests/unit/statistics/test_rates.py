@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from lmresp.criteria import load_charter
-from lmresp.statistics import rates
-from lmresp.statistics.rates import COLUMNS, proportion
+from lmresp.statistics.rates import COLUMNS, proportion, rates
 
 
 @pytest.mark.parametrize(
@@ -98,6 +97,26 @@ def test_clearance_is_among_those_with_positive_cytology_at_baseline() -> None:
     times = endpoints("TTCSFCLR", ("S1", "2024-02-12", "0"), ("S2", "2024-02-12", "1"), ("S3", "2024-02-12", "2"))
     found = rates(BEST, times, csf, NOTHING, SUBJECTS, load_charter())
     assert rate(found, "CSFCLR") == {"N": ("2", "3"), "Y": ("1", "3")}
+
+
+def test_a_subject_set_aside_stays_in_the_denominator_of_clearance() -> None:
+    csf = strand(("S1", "2024-01-01", "positive_persistent", "baseline"), ("S1", "2024-02-12", "cleared", ""))
+    csf = pd.concat([csf, csf.assign(subject_id="S6")])
+    found = rates(BEST, endpoints("TTCSFCLR", ("S1", "2024-02-12", "0")), csf, NOTHING, SUBJECTS, load_charter())
+    assert rate(found, "CSFCLR") == {"N": ("1", "2"), "Y": ("1", "2")}
+    assert "1 set aside, counted as non-responders" in found.loc[found["rate"] == "CSFCLR", "note"].iloc[0]
+
+
+def test_an_improvement_after_deterioration_does_not_count() -> None:
+    neuro = strand(
+        ("S1", "2024-01-01", "stable", "baseline"),
+        ("S1", "2024-02-12", "worse", ""),
+        ("S1", "2024-03-25", "improved", ""),  # on the next therapy
+        ("S1", "2024-05-06", "improved", ""),
+    )
+    times = endpoints("TTNEUDET", ("S1", "2024-02-12", "0"))
+    found = rates(BEST, times, NOTHING, neuro, SUBJECTS, load_charter())
+    assert rate(found, "NEUIMP") == {"N": ("0", "1"), "Y": ("0", "1")}
 
 
 def test_improvement_is_among_those_with_a_deficit_at_baseline() -> None:

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from lmresp.criteria import charter_from_record, charter_record, load_charter
-from lmresp.statistics import survival
-from lmresp.statistics.survival import COLUMNS, CURVE_COLUMNS, curve, median_with_limits
+from lmresp.statistics.survival import COLUMNS, CURVE_COLUMNS, curve, median_with_limits, survival
 
 SIX_MP = "6 6 6 6+ 7 9+ 10 10+ 11+ 13 16 17+ 19+ 20+ 22 23 25+ 32+ 32+ 34+ 35+"
 PLACEBO = "1 1 2 2 3 4 4 5 5 8 8 8 8 11 11 12 12 15 17 22 23"

@@ -11,7 +11,7 @@ import pytest
 from lmresp import RESEARCH_USE
 from lmresp.criteria import charter_from_record, charter_record, load_charter
 from lmresp.criteria.charter import Charter
-from lmresp.pathway.walk import find_branches
+from lmresp.pathway.branches import find_branches
 from lmresp.response.call import call_visits
 
 DAYS = ["2024-01-01", "2024-03-04"]  # nine weeks apart

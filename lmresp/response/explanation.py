@@ -1,6 +1,6 @@
 """Explains a subject's calls as structured data, from the stored rows: strand by strand, rule, certainty, branch.
 
-:mod:`lmresp.response.words` renders the text from exactly this structure.
+:mod:`lmresp.response.explanation_text` renders the text from exactly this structure.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lmresp import RESEARCH_USE
+from lmresp.notation import Flip, read_flips
 from lmresp.response.flags import flag_meanings
-from lmresp.response.flips import Flip, read_flips
 
 FORMAT = "lmresp-explanation/1"
 Row = Mapping[str, str]

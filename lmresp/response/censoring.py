@@ -120,7 +120,7 @@ def _missed(frame: pd.DataFrame, last: pd.Series, rules: Rules) -> pd.Series:
     return nothing.mask(long & frame["event"].notna(), by_gap).mask(count >= rules.max_missed, by_count)
 
 
-def settle(frame: pd.DataFrame, assessed: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+def event_or_censored(frame: pd.DataFrame, assessed: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     """Decide event or censoring for every subject of an endpoint.
 
     Parameters

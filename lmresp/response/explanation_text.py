@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lmresp.errors import StudyError
+from lmresp.notation import row_ranges
 
 _ANSWERS = {"Y": "yes", "N": "no", "CANNOT DECIDE": "cannot be decided", "NOT DUE": "not due yet"}
 _GRADES = {
@@ -24,7 +25,7 @@ def one_visit(explanation: Mapping[str, Any], visit: str | None) -> dict[str, An
     Parameters
     ----------
     explanation : mapping
-        From :func:`lmresp.response.explain.explanation`.
+        From :func:`lmresp.response.explanation.explanation`.
     visit : str or None
         Name or number of the visit; None keeps all.
 
@@ -35,7 +36,8 @@ def one_visit(explanation: Mapping[str, Any], visit: str | None) -> dict[str, An
     """
     if visit is None:
         return dict(explanation)
-    chosen = [each for each in explanation["visits"] if visit in (each["visit"], each["visit_num"])]
+    wanted = visit.casefold()
+    chosen = [each for each in explanation["visits"] if wanted in (each["visit"].casefold(), each["visit_num"])]
     if not chosen:
         known = ", ".join(dict.fromkeys(each["visit"] for each in explanation["visits"])) or "none"
         raise StudyError(f"there is no visit {visit!r} of subject {explanation['subject_id']}", allowed=known)
@@ -44,13 +46,13 @@ def one_visit(explanation: Mapping[str, Any], visit: str | None) -> dict[str, An
     return {**explanation, "visits": chosen, "queries": about}
 
 
-def words(explanation: Mapping[str, Any], visit: str | None = None) -> str:
+def explanation_text(explanation: Mapping[str, Any], visit: str | None = None) -> str:
     """Tell an explanation in words.
 
     Parameters
     ----------
     explanation : mapping
-        From :func:`lmresp.response.explain.explanation`; nothing else is read.
+        From :func:`lmresp.response.explanation.explanation`; nothing else is read.
     visit : str, optional
         Name or number of one visit; all without it.
 
@@ -154,7 +156,7 @@ def _rule(row: Mapping[str, str]) -> str:
 def _strand(strand: Mapping[str, Any]) -> Iterator[str]:
     dated = f", {strand['date']}" if strand["date"] else ""
     parts = [strand["source_words"], strand["reason"], _rule(strand)]
-    parts += [f"rows {_ranges(strand['row_ids'])}"] if strand["row_ids"] else []
+    parts += [f"rows {row_ranges(strand['row_ids'])}"] if strand["row_ids"] else []
     parts += [f"scans {', '.join(strand['scans'])}"] if strand["scans"] else []
     why = "; ".join(part for part in parts if part)
     status = f"{strand['title']}{dated}: {_named(strand['status_words'], strand['status'])}"
@@ -167,18 +169,6 @@ def _strand(strand: Mapping[str, Any]) -> Iterator[str]:
     if strand["draft"]:
         yield f"    The automated draft says {strand['draft']['status']} ({strand['draft']['overall']})."
     yield from (f"    Note: {_sentence(_named(flag['meaning'], flag['flag']))}" for flag in strand["flags"])
-
-
-def _ranges(row_ids: Sequence[str]) -> str:
-    """Write ``csf.csv:2, csf.csv:3, csf.csv:4`` as ``csf.csv:2-4``."""
-    rows = sorted({(file, int(row)) for file, _, row in (each.rpartition(":") for each in row_ids)})
-    runs: list[tuple[str, int, int]] = []
-    for file, row in rows:
-        if runs and (runs[-1][0], runs[-1][2]) == (file, row - 1):
-            runs[-1] = (file, runs[-1][1], row)
-        else:
-            runs.append((file, row, row))
-    return ", ".join(f"{file}:{first}" + (f"-{last}" if last > first else "") for file, first, last in runs)
 
 
 def _call(call: Mapping[str, Any], strands: Sequence[Mapping[str, Any]]) -> Iterator[str]:

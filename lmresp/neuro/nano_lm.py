@@ -1,4 +1,4 @@
-"""The items of NANO-LM, which are stored and never called, and the names of the items of every instrument.
+"""The items of NANO-LM, which are stored and never called.
 
 Source: NANO-LM, Neuro-Oncology 2024, doi:10.1093/neuonc/noae171 (abstract). Fourteen domains are stated and thirteen
 named, levels run from 0 to 2; what they mean, and any rule of response, were not seen. Nothing is summed.
@@ -8,46 +8,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lmresp import queries
 from lmresp.criteria import load_scale
-from lmresp.neuro.instruments import NANO_LM, NANO_LM_SCALE, items_of, judged
+from lmresp.neuro.instruments import NANO_LM, NANO_LM_SCALE, items_of
+from lmresp.neuro.item_checks import unusable_levels
 from lmresp.queries import Query
 
 _KEYS = ["subject_id", "number"]
-
-
-def unknown_items(rows: pd.DataFrame) -> list[Query]:
-    """Ask for items that are not named in the scale of their instrument.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        Rows of the table ``neuro`` joined to visits: ``subject_id, visit, instrument, item, score, status, row_id``.
-
-    Returns
-    -------
-    list of Query
-        DV030. A row that gives only the examiner's conclusion needs no item.
-    """
-    problems = []
-    for instrument in (*judged(), NANO_LM):
-        known = items_of(instrument)
-        found = rows[(rows["instrument"] == instrument) & ~rows["item"].isin([*known, "status"])]
-        problems += [
-            queries.make(
-                "DV030",
-                subject_id=row["subject_id"],
-                visit=row["visit"],
-                file="neuro",
-                column="item",
-                value=row["item"],
-                allowed=", ".join(known),
-                instrument=instrument,
-                row_id=row["row_id"],
-            )
-            for row in found[(found["score"] != "") | (found["status"] == "")].to_dict("records")
-        ]
-    return problems
 
 
 def nano_lm(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Query]]:
@@ -56,7 +22,7 @@ def nano_lm(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Query]]:
     Parameters
     ----------
     rows : pandas.DataFrame
-        As for :func:`unknown_items`, with ``number`` and ``cause``.
+        As for :func:`lmresp.neuro.item_checks.unknown_items`, with ``number`` and ``cause``.
 
     Returns
     -------
@@ -75,19 +41,7 @@ def nano_lm(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Query]]:
     explained = (mine["cause"] != "") & usable
     mine["explained"] = explained
     mine["word"] += explained.map({True: " (explained otherwise)", False: ""})
-    problems = [
-        queries.make(
-            "DV022",
-            subject_id=row["subject_id"],
-            visit=row["visit"],
-            file="neuro",
-            value=row["score"],
-            item=row["item"],
-            instrument=NANO_LM,
-            row_id=row["row_id"],
-        )
-        for row in mine[wrong].to_dict("records")
-    ]
+    problems = unusable_levels(mine[wrong])
     by_item = mine.groupby([*_KEYS, "item"], sort=True).agg(
         scored=("scored", "any"),
         left_out=("left_out", "all"),

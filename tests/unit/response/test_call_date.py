@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from lmresp.criteria import load_scheme
-from lmresp.response.established import settling
+from lmresp.response.call_date import settling
 
 SCHEME = load_scheme("rano_lm_2017_overall")
 NAMES = [each.name for each in SCHEME.inputs]

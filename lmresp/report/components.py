@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from lmresp.report.study_data import Row, Rows
-from lmresp.report.wording import Word, word
+from lmresp.report.wording import STRAND_GROUPS, Word, word
 
 STRANDS = ("csf", "neuro", "imaging")  # already in the table of visits
-_GROUPS = {"csf": "csf", "neuro": "neuro", "imaging": "mri", "steroids": "steroids"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class BesideView:
 def _component(row: Row) -> Component:
     name, _, site = row.get("component", "").partition(" ")
     shown = word("component", name).label
-    group = _GROUPS.get(name, "component_value")
+    group = STRAND_GROUPS.get(name, "component_value")
     return Component(f"{shown}, {site.lower()}" if site else shown, word(group, row.get("value", "")), row)
 
 

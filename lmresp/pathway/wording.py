@@ -11,7 +11,7 @@ from lmresp.criteria.table import Rule
 from lmresp.criteria.timeline import joined
 from lmresp.pathway.graph import NO_BRANCH, Graph, Node
 from lmresp.pathway.inadequate import RULES
-from lmresp.pathway.route import walk
+from lmresp.pathway.walk import walk
 
 _SEEN_AGAIN = {"Y": ", seen again", "N": ", not seen again yet"}
 
