@@ -28,6 +28,7 @@ EXIT_SAME, EXIT_DIFFERENT = 0, 1
 SHIPPED = "default"
 """The word for the charter that lmresp ships."""
 PLAIN_WIDTH = 150
+MIN_WIDTH = 100
 MARKS = {
     Certainty.SEEN: "S",
     Certainty.SEEN_SECONDARY: "s",
@@ -219,6 +220,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, lines: bool = 
         table.add_column(Text(name), overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    console = Console(width=None if terminal else PLAIN_WIDTH, force_terminal=terminal, color_system=None)
+    width = max(Console().width, MIN_WIDTH) if terminal else PLAIN_WIDTH  # narrower, a column holds a letter a line
+    console = Console(width=width, force_terminal=terminal, color_system=None)
     console.print(table)
     print()

@@ -102,11 +102,20 @@ class Charter:
         Notes
         -----
         It covers name and version, the value of every setting in force and, for each table in force, the answer to
-        every combination. Sources, notes, certainty and the signature itself are not part of it, nor is the software.
+        every combination; for cells and a table of the study's own also the certainty they claim, since a cell said to
+        be read is called published. Sources, notes and the signature itself are not part of it, nor is the software.
         """
         tables = {name: answers(table) for name, table in self.tables.items()}
         settings = {name: setting.value for name, setting in self.settings.items()}
-        content = {"name": self.name, "version": self.version, "settings": settings, "tables": tables}
+        own = self.own_table["rules"] if self.own_table else []
+        claimed = [rule.get("certainty", "") for rule in [*self.cells, *own]]
+        content = {
+            "name": self.name,
+            "version": self.version,
+            "settings": settings,
+            "tables": tables,
+            "claimed": claimed,
+        }
         return hashlib.sha256(canonical(content).encode("utf-8")).hexdigest()
 
     @property

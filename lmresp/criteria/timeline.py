@@ -98,7 +98,8 @@ def visit_grid(subjects: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         One row per subject and visit, sorted: ``subject_id, visit_num, visit, date, done`` (bool),
         ``reason_not_done, number`` (float), ``day`` (days since 1970, NaN when not dated), ``position``
-        (``before_baseline``, ``baseline`` or ``""`` for visits after it).
+        (``before_baseline``, ``baseline`` or ``""`` for visits after it), ``late_baseline`` (bool: the subject's
+        baseline visit lies after the first dose).
 
     Notes
     -----
@@ -124,8 +125,10 @@ def visit_grid(subjects: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
     grid["position"] = np.select(
         [grid["number"] == baseline, grid["number"] < baseline], [BASELINE, BEFORE_BASELINE], default=""
     ).astype(object)
+    late = (grid["position"] == BASELINE) & (grid["day"] > days(first_dose))
+    grid["late_baseline"] = late.groupby(grid["subject_id"], sort=False).transform("any")
     columns = ["subject_id", "visit_num", "visit", "date", "done", "reason_not_done", "number", "day", "position"]
-    return grid[columns]
+    return grid[[*columns, "late_baseline"]]
 
 
 def position_of(flags: pd.Series) -> pd.Series:

@@ -89,6 +89,7 @@ def grade_csf(
             flag(frame["confirmed"] == "N", "clearance_unconfirmed"),
             flag((history["reference"] == "positive") & (frame["status"] == "positive_new"), "positive_after_negative"),
             flag(history["no_baseline"] & (frame["position"] == ""), "no_baseline_cytology"),
+            flag(frame["late_baseline"] & (frame["position"] == ""), "baseline_on_treatment"),
         ]
     )
     elsewhere = pd.MultiIndex.from_frame(frame[KEYS]).isin(pd.MultiIndex.from_frame(samples[KEYS]))

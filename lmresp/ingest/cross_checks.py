@@ -61,7 +61,8 @@ def check_study(
     Returns
     -------
     list of Query
-        IN005 (death), IN006, IN009, IN010, IN014, IN017, IN018, IN019, IN031, IN034 and IN039.
+        IN005 (death), IN006, IN009, IN010, IN014, IN017, IN018, IN019, IN031, IN034, IN039,
+        IN042 and IN043.
 
     Notes
     -----
@@ -76,6 +77,8 @@ def check_study(
         *_before_birth(tables),
         *_windows(tables),
         *_unknown_visits(tables, set_aside),
+        *_records_of_visits_not_done(tables),
+        *_deaths_of_the_living(tables),
         *_csf_conflicts(tables),
         *_mri_after_puncture(tables, scan_rows),
         *_steroid_overlaps(tables),
@@ -246,6 +249,25 @@ def _unknown_visits(tables: Tables, set_aside: Collection[str]) -> Iterable[Quer
         if number and number not in known and once not in seen and subject in subjects and subject not in set_aside:
             seen.add(once)
             yield _ask("IN034", table, row, "visit_num", number, ", ".join(sorted(known, key=Decimal)) or "none")
+
+
+def _records_of_visits_not_done(tables: Tables) -> Iterable[Query]:
+    missed = {
+        (row["subject_id"], Decimal(row["visit_num"])): row["visit"]
+        for row in tables.get("visits", ())
+        if row["status"] == "NOT DONE"
+    }
+    for table, column, row in _assessments(tables):
+        number = row.get("visit_num", "")
+        visit = missed.get((row["subject_id"], Decimal(number))) if number else None
+        if visit is not None and row.get("result", "") != "NOT DONE" and not row.get("not_assessed_reason", ""):
+            yield _ask("IN042", table, row, column, row[column], "a visit that was done", missed=visit)
+
+
+def _deaths_of_the_living(tables: Tables) -> Iterable[Query]:
+    for row in tables.get("subjects", ()):
+        if row["death_dtc"] and row["death_fl"] == "N":
+            yield _ask("IN043", "subjects", row, "death_fl", row["death_fl"], "Y, or no date of death")
 
 
 def _csf_conflicts(tables: Tables) -> Iterable[Query]:

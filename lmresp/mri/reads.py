@@ -85,16 +85,19 @@ def locked_rows(reads: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> tu
     rows["against"] = rows["comparator"].where(rows["comparator"] != "", charter.text("reference_imaging").upper())
     rows = rows.sort_values([*READ, "compartment", "item", "read_dtc", "read_id"], kind="stable")
     last = rows.drop_duplicates([*READ, "compartment", "item"], keep="last").reset_index(drop=True)
-    return last, [*problems, *foreign, *_repeated(rows), *shared_sessions(rows)]
+    return last, [*problems, *foreign, *_repeated(rows), *shared_sessions(rows), *_too_early(rows)]
 
 
 def _without_replaced(rows: pd.DataFrame, every_read: set[str]) -> tuple[pd.DataFrame, list[Query]]:
-    """Take out superseded rows; only the same reader or an adjudicator may replace a row, and rows no circle."""
-    newer = rows.loc[rows["supersedes"] != "", ["subject_id", "supersedes", "reader_id", "role", "read_id", "row_id"]]
-    older = rows[["subject_id", "read_id", "reader_id", "role"]].rename(columns={"read_id": "supersedes"})
+    """Take out superseded rows; only the same reader or an adjudicator may, the same item, and no row in a circle."""
+    place = ["subject_id", "visit_num", "compartment", "item"]  # a row replaces what was said of the same
+    whose = ["reader_id", "role"]
+    newer = rows.loc[rows["supersedes"] != "", [*place, *whose, "supersedes", "read_id", "row_id"]]
+    older = rows[[*place, *whose, "read_id"]].rename(columns={"read_id": "supersedes"})
     pairs = newer.merge(older, on="supersedes", suffixes=("", "_old"))
-    own = (pairs["reader_id"] == pairs["reader_id_old"]) & (pairs["role"] == pairs["role_old"])
-    right = (own | (pairs["role"] == "ADJUDICATION COMMITTEE")) & (pairs["subject_id"] == pairs["subject_id_old"])
+    own = pd.concat([pairs[name] == pairs[f"{name}_old"] for name in whose], axis=1).all(axis=1)
+    same = pd.concat([pairs[name] == pairs[f"{name}_old"] for name in place], axis=1).all(axis=1)
+    right = (own | (pairs["role"] == "ADJUDICATION COMMITTEE")) & same
     problems = [
         queries.make("DV044", subject_id=row.subject_id, value=row.read_id, other=row.supersedes, row_id=row.row_id)
         for row in pairs[~right].itertuples()
@@ -122,6 +125,22 @@ def _circular(pairs: pd.DataFrame) -> pd.Series:
         return at == start
 
     return pairs["read_id"].map(returns).astype(bool)
+
+
+def _too_early(rows: pd.DataFrame) -> list[Query]:
+    early = rows[days(rows["read_dtc"]) < days(rows["scan_dtc"])].drop_duplicates([*READ, "read_dtc"])
+    return [
+        queries.make(
+            "DV049",
+            subject_id=row.subject_id,
+            visit=row.visit,
+            column="read_dtc",
+            value=row.read_dtc,
+            scanned=row.scan_dtc,
+            row_id=row.row_id,
+        )
+        for row in early.itertuples()
+    ]
 
 
 def _repeated(rows: pd.DataFrame) -> list[Query]:

@@ -120,16 +120,18 @@ def best_response(
     counts = used["subject_id"].value_counts()
     out["calls"] = subject.map(counts).fillna(0).astype(int).astype(str)
     early = subject.isin(best.loc[best["value"] != best["call"], "subject_id"])
-    out["reason"] = _reasons(out, people["aside"].where(aside), early, charter)
+    called = subject.isin(calls["subject_id"])
+    out["reason"] = _reasons(out, people["aside"].where(aside), early, called, charter)
     return out[list(COLUMNS)].astype(object)
 
 
-def _reasons(out: pd.DataFrame, aside: pd.Series, early: pd.Series, charter: Charter) -> pd.Series:
+def _reasons(out: pd.DataFrame, aside: pd.Series, early: pd.Series, called: pd.Series, charter: Charter) -> pd.Series:
     """Say why there is no best response, or none that is confirmed; ``aside`` is NaN for who is not set aside."""
     confirm_days = charter.number("confirm_days")
     return _text(
         [
             aside.notna(),
+            (out["best_response"] == MISSING) & called,
             out["best_response"] == MISSING,
             early,
             out["confirmation"] == "PENDING",
@@ -137,6 +139,7 @@ def _reasons(out: pd.DataFrame, aside: pd.Series, early: pd.Series, charter: Cha
         ],
         [
             "set aside: " + aside.fillna(""),
+            "no call that counts: all lie before the origin, or from the start of new anticancer therapy on",
             "no call after baseline",
             f"stable only before day {charter.number('sd_min_days')} after the origin",
             f"not yet confirmed: no assessment {confirm_days} days or more after the response so far",

@@ -253,7 +253,12 @@ def diagnosis(visits: pd.DataFrame, subjects: pd.DataFrame, charter: Charter) ->
     stated = cytology_kind(given["bl_cytology"], charter)[last.index]
     last["cytology"] = last["cytology"].where(last["cytology"] != "", stated).replace("", "not_done")
     out = decide_known(load_scheme(DIAGNOSIS), last[["cytology", "mri", "clinical"]])
-    draft = flag(last["source"] == "draft", " (draft)")
+    drafted = last["source"] == "draft"
+    blind = decide_known(load_scheme(DIAGNOSIS), last[["cytology", "mri", "clinical"]].assign(mri=""))
+    # A class that hangs on an automated draft's pattern is not the published one, which a radiologist's read gives.
+    hangs = drafted & (out["value"] != blind["value"]) & (out["certainty"] != "")
+    out["certainty"] = out["certainty"].mask(hangs, Certainty.CONVENTION.value)
+    draft = flag(drafted, " (automated draft, not read)")
     signs = {"typical": "clinical signs typical", "not_typical": "clinical signs not typical"}
     facts = [
         "cytology " + last["cytology"].str.replace("_", " "),

@@ -77,13 +77,17 @@ def components(
     after = visits[visits["position"] == ""]
     people = text_frame(subjects, ["subject_id", "bl_cytology", "lm_type"])
     classes = companions.diagnosis(visits, people, charter)
-    at_baseline = visits.loc[classes.index]
+    cytology = companions.cytology_1998(visits, charter)
+    history = visits.assign(
+        **{f"{strand}_row_ids": _rows_so_far(visits, strand) for strand in ("csf", "imaging", "neuro")}
+    )
+    at_baseline = history.loc[classes.index]
     parts = [
         *_strands(after, charter),
         *_sites(after),
         _systemic(after, facts),
         _companion(after, "parenchymal", companions.parenchymal(after), ("imaging", "steroids", "neuro")),
-        _companion(after, "cytology_1998", companions.cytology_1998(visits, charter).loc[after.index], ("csf",)),
+        _companion(history.loc[after.index], "cytology_1998", cytology.loc[after.index], ("csf",)),
         _companion(at_baseline, "diagnosis", classes, ("csf", "imaging", "neuro")),
     ]
     switched_on = charter.texts("switched_on")
@@ -215,8 +219,21 @@ def _systemic(visits: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _rows_so_far(visits: pd.DataFrame, strand: str) -> pd.Series:
+    """Row ids of a strand up to and including each visit."""
+    seen: dict[str, str] = {}
+    texts = []
+    for subject, ids in zip(visits["subject_id"], visits[f"{strand}_row_ids"], strict=True):
+        seen[subject] = ";".join(filter(None, [seen.get(subject, ""), ids]))
+        texts.append(seen[subject])
+    return pd.Series(texts, index=visits.index, dtype=object)
+
+
 def _companion(visits: pd.DataFrame, component: str, found: pd.DataFrame, strands: tuple[str, ...]) -> pd.DataFrame:
-    """Lay the answers of a companion scheme on the visits; the first strand gives the date, all give their rows."""
+    """Lay the answers of a companion scheme on the visits; the first strand gives the date, all give their rows.
+
+    Where earlier visits decide too, :func:`components` has put their rows into ``<strand>_row_ids`` before.
+    """
     answers = {name: found[name] for name in ("value", "scheme", "rule_id", "certainty", "note")}
     row_ids = joined([visits[f"{strand}_row_ids"] for strand in strands])
     return _rows(visits, component, visits[f"{strands[0]}_date"], row_ids=row_ids, **answers)

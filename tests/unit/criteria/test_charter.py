@@ -111,8 +111,10 @@ def test_a_signature_holds_until_something_that_decides_changes(tmp_path: Path) 
     # Only words about the choices change: the signature holds.
     for old, new in [("source: protocol 7.1", "note: n"), ("protocol 7.3", "page 4"), ("2024-05-01", "2024-06-01")]:
         assert loaded(tmp_path, (text + signature).replace(old, new)).is_signed, old
-    # A choice changes: it does not, and the line says what would.
-    for old, new in [("56", "28"), ("output: RESPONSE", "output: STABLE"), ("[cleared]", "[cleared, negative]")]:
+    # A choice changes, or what a cell claims to be: it does not, and the line says what would.
+    assert "certainty: convention" not in text
+    claim = ("source: protocol 7.3", "certainty: seen\n    source: protocol 7.3")
+    for old, new in [claim, ("56", "28"), ("output: RESPONSE", "output: STABLE"), ("[cleared]", "[cleared, negative]")]:
         changed = text.replace(old, new)
         with pytest.raises(CriteriaError) as caught:
             loaded(tmp_path, changed + signature)

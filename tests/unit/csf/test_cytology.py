@@ -158,3 +158,12 @@ def test_baseline_is_the_last_visit_up_to_the_first_dose() -> None:
 def test_empty_tables_give_empty_frames() -> None:
     frame, problems = grade_csf(pd.DataFrame(), SUBJECTS.head(0), VISITS.head(0), load_charter())
     assert (len(frame), list(frame.columns), problems) == (0, list(COLUMNS), [])
+
+
+def test_a_baseline_after_the_first_dose_is_flagged_on_what_follows() -> None:
+    late = SUBJECTS.assign(ref_start_dtc="2023-12-01")  # a month before the first visit
+    frame, _ = grade_csf(pd.DataFrame([sample(0, "POSITIVE"), sample(1, "NEGATIVE")]), late, VISITS, load_charter())
+    flags = frame.set_index("visit")["flags"].str.split(";")
+    assert "baseline_on_treatment" in flags["V1"]
+    assert "baseline_on_treatment" not in flags["V0"]
+    assert not grade(sample(0, "POSITIVE"), sample(1, "NEGATIVE"))["flags"].str.contains("on_treatment").any()

@@ -280,3 +280,19 @@ def test_a_blinded_session_is_one_readers() -> None:
     assert "RADIOLOGIST 1, RADIOLOGIST 2" in query.message
     apart = [[{**row, "session_id": row["reader_id"]} for row in rows] for rows in reads]
     assert not [problem for problem in grade(*apart)[1] if problem.code == "IN016"]
+
+
+def test_a_row_replaces_only_what_was_said_of_the_same_item() -> None:
+    first = form(1, **NO_CHANGE, OVERALL="PD")
+    slip = form(2, **NO_CHANGE, OVERALL="SD")
+    slip[0]["supersedes"] = first[-1]["read_id"]  # an item of week 12 names the overall value of week 6
+    frame, problems = grade(first, slip)
+    assert frame.loc["V1", "overall"] == "PD"
+    assert "DV044" in [problem.code for problem in problems]
+
+
+def test_a_read_before_its_scan_is_asked() -> None:
+    early = [{**row, "read_dtc": "2023-12-31T10:00Z"} for row in form(1, **NO_CHANGE, OVERALL="SD")]
+    frame, problems = grade(early)
+    assert [problem.code for problem in problems].count("DV049") == 1
+    assert frame.loc["V1", "overall"] == "SD"

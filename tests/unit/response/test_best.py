@@ -101,6 +101,10 @@ def test_nothing_counts_from_new_therapy_on() -> None:
     assert best(*course, tables=therapy(86))["confirmed_response"] == "N"  # the confirmation comes after it
     assert best(*course, tables=therapy(85))["best_response"] == S
     assert best(*course, tables=therapy(85), nact_rule="ignore")["confirmed_response"] == "Y"
+    alone = best((85, R), tables=therapy(85))
+    assert alone["best_response"] == "MISSING"
+    assert "new anticancer therapy" in alone["reason"]  # a call was made, and does not count
+    assert best(tables=therapy(85))["reason"] == "no call after baseline"
     assert best(*course, tables=therapy(-1))["confirmed_response"] == "Y"  # before day 1 it is no new therapy
     assert best(*course, tables=therapy(85, is_new_anticancer="N"))["confirmed_response"] == "Y"
 

@@ -236,6 +236,35 @@ def test_diagnosis(result: str, pattern: str, symptomatic: str, expected: list[s
 
 
 @pytest.mark.parametrize(
+    ("result", "source", "certainty"),
+    [
+        ("NEGATIVE", "read", "seen_secondary"),  # type II, probable: the cell was read in a transcription
+        ("NEGATIVE", "draft", "convention"),  # it hangs on a pattern that no radiologist has seen
+        ("POSITIVE", "draft", "seen"),  # positive cytology is type I whatever the MRI shows
+    ],
+)
+def test_a_class_that_hangs_on_a_draft_is_not_the_published_one(result: str, source: str, certainty: str) -> None:
+    mri = strand(BL | {"mri_pattern": "C"}, source=source)
+    frame, _ = components(
+        strand(BL | {"result": result}, site="LUMBAR"),
+        strand(BL | {"symptomatic": "Y"}),
+        mri,
+        strand({"status": "STABLE"}),
+        pd.DataFrame(),
+        pd.DataFrame([{"subject_id": "S1"}]),
+        DEFAULT,
+    )
+    assert value(frame, "diagnosis", "V0")[2] == certainty
+
+
+def test_the_rows_of_earlier_samples_that_decide_are_named() -> None:
+    samples = [{"result": word, "status": "x", "by_site": ""} for word in ("POSITIVE", "NEGATIVE", "NEGATIVE")]
+    frame, _ = run(samples, [{}] * 3, [{}] * 3)
+    [rows] = frame.loc[(frame["component"] == "cytology_1998") & (frame["visit"] == "V2"), "row_ids"]
+    assert rows == "row:0;row:1;row:2"
+
+
+@pytest.mark.parametrize(
     ("lm_type", "result", "pattern", "source", "found"),
     [
         ("IC", "POSITIVE", "C", "read", []),

@@ -10,6 +10,7 @@ from lmresp.errors import CriteriaError
 from lmresp.steroids.dosing import COLUMNS, NO_TABLE, grade_steroids
 from lmresp.steroids.lists import generic_name, intakes_per_day
 from lmresp.terms import Steroids
+from tests.charters import charter_with
 
 DAYS = ["2024-01-01", "2024-02-12", "2024-03-25"]
 SUBJECTS = pd.DataFrame([{"subject_id": name, "ref_start_dtc": "2024-01-01"} for name in ("S1", "S2")])
@@ -31,8 +32,9 @@ def course(dose: str, freq: str, start: str, end: str = "", drug: str = "dexamet
     return {**given, "start_dtc": start, "end_dtc": end, "row_id": f"steroids.csv:{start}", **more}
 
 
-def grade(*rows: dict[str, str]) -> tuple[pd.DataFrame, list[str]]:
-    frame, problems = grade_steroids(pd.DataFrame(list(rows)), SUBJECTS, VISITS, load_charter())
+def grade(*rows: dict[str, str], days_before: int = 5) -> tuple[pd.DataFrame, list[str]]:
+    charter = charter_with(steroid_days_before=days_before)
+    frame, problems = grade_steroids(pd.DataFrame(list(rows)), SUBJECTS, VISITS, charter)
     assert list(frame.columns) == list(COLUMNS)
     return frame[frame["subject_id"] == "S1"].set_index("visit"), [problem.code for problem in problems]
 
@@ -82,6 +84,17 @@ def test_the_dose_of_a_visit_is_the_mean_of_five_days() -> None:
     # A dose on the sixth day before the visit does not count any more.
     ended, _ = grade(course("10", "QD", "2024-02-01", "2024-02-07"))
     assert ended["status"].tolist() == [NONE, NONE, NONE]
+
+
+def test_the_shipped_charter_takes_the_dose_of_the_day() -> None:
+    # 4 mg a day from two days before baseline on: a mean of five days would be 2.4 mg, and no change a rise.
+    two_days_before = course("4", "QD", "2023-12-30")
+    days = load_charter().number("steroid_days_before")
+    frame, _ = grade(two_days_before, days_before=days)
+    assert frame["dex_eq_mg_day"].tolist() == ["4", "4", "4"]
+    assert frame["status"].tolist() == [STABLE] * 3
+    mean, _ = grade(two_days_before)
+    assert mean["status"].tolist() == [STABLE, INCREASED, INCREASED]
 
 
 def test_one_dose_counts_on_its_day() -> None:
