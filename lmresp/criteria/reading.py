@@ -22,6 +22,15 @@ MANY_KEYS = 12
 """Up to so many allowed keys are listed in an error."""
 MANY_CHARACTERS = 100
 """Of a value that is not accepted so much is shown."""
+TYPES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text (between quotes, where YAML would read yes, no or a number)",
+    "boolean": "true or false",
+    "array": "a list, such as [a, b]",
+    "object": "a mapping of keys to values",
+}
+"""Types of a JSON schema in words."""
 
 
 def _unique_items(_validator: Any, wanted: bool, given: Any, _schema: Any) -> Iterator[ValidationError]:
@@ -120,6 +129,10 @@ def _worded(fault: ValidationError) -> tuple[str, str]:
     shown = (reprlib.repr(given) if isinstance(given, dict | list) else repr(given))[:MANY_CHARACTERS]
     if "description" in rules:
         return f"{shown} is not accepted", str(rules["description"])
+    if fault.validator == "type" and fault.validator_value in TYPES:
+        return f"{shown} is not accepted", TYPES[fault.validator_value]
+    if fault.validator in ("minItems", "minProperties"):
+        return f"{shown} holds too few entries", f"at least {fault.validator_value}"
     return fault.message.replace(repr(given), shown, 1), ""
 
 
