@@ -139,7 +139,8 @@ def test_subjects_called_na_and_null_are_subjects(study: Path) -> None:
     results = study / "derivatives" / "lmresp"
     assert {"NA", "null"} <= {row["subject_id"] for row in store.read_csv(results / "calls.csv")}
     assert {row["arm"] for row in store.read_csv(results / "work" / "tables" / "subjects.csv")} == {"NA"}
-    assert store.read_csv(results / "queries.csv") == []
+    # Nothing is asked of the tables; what else there is says that most of a small study is censored.
+    assert {row["code"] for row in store.read_csv(results / "queries.csv")} <= {"DV011"}
 
 
 # --- the whole study -------------------------------------------------------------------------------------------------
