@@ -13,6 +13,7 @@ KINDS = ("positive", "equivocal", "negative")
 """What an evaluable result counts as, worst first; which results these are is set by the charter."""
 _READ = ("subject_id", "visit_num", "collected_dtc", "site", "method", "result", "reason_ne", "row_id")
 _QUALITY = ("volume_ml", "hours_to_lab")
+_FIXED = "fixed"
 KEYS = ["subject_id", "number"]
 
 
@@ -35,7 +36,7 @@ def read_samples(csf: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> pd.
         One row per sample that belongs to a visit; the input checks name the others. A site that is not given is
         ``UNKNOWN``. ``kind`` is one of :data:`KINDS` or ``none``; ``rank`` is 0 for the worst result.
     """
-    rows = text_frame(csf, [*_READ, *_QUALITY])
+    rows = text_frame(csf, [*_READ, *_QUALITY, _FIXED])
     for name in ("result", "site", "method"):
         rows[name] = rows[name].str.upper()
     rows["site"] = rows["site"].where(rows["site"] != "", "UNKNOWN")
@@ -53,7 +54,7 @@ def read_samples(csf: pd.DataFrame, grid: pd.DataFrame, charter: Charter) -> pd.
     taken = rows["result"] != "NOT DONE"
     volume, hours = (pd.to_numeric(rows[name], errors="coerce").astype(float) for name in _QUALITY)
     rows["low_volume"] = taken & (volume < charter.amount("cytology_min_volume_ml"))
-    rows["late"] = taken & (hours > charter.amount("cytology_max_hours"))
+    rows["late"] = taken & (hours > charter.amount("cytology_max_hours")) & (rows[_FIXED].str.upper() != "Y")
     return rows
 
 

@@ -160,6 +160,8 @@ def test_up_to_baseline_the_other_sample_is_its_own_reference() -> None:
         ({"volume_ml": "5", "hours_to_lab": "0.5"}, set()),  # at the limit
         ({"volume_ml": "4.9"}, {"low_volume"}),
         ({"hours_to_lab": "0.6"}, {"late_processing"}),
+        ({"hours_to_lab": "24", "fixed": "Y"}, set()),  # fixed 1:1 as it was taken
+        ({"hours_to_lab": "24", "fixed": "N"}, {"late_processing"}),
         ({"volume_ml": "2", "hours_to_lab": "24"}, {"low_volume", "late_processing"}),
         ({"volume_ml": "", "hours_to_lab": "soon"}, set()),
         ({"volume_ml": "1", "result": "NOT DONE"}, set()),
