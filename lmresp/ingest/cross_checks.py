@@ -62,7 +62,7 @@ def check_study(
     -------
     list of Query
         IN005 (death), IN006, IN009, IN010, IN014, IN017, IN018, IN019, IN031, IN034, IN039,
-        IN042 and IN043.
+        IN042, IN043 and IN044.
 
     Notes
     -----
@@ -268,6 +268,11 @@ def _deaths_of_the_living(tables: Tables) -> Iterable[Query]:
     for row in tables.get("subjects", ()):
         if row["death_dtc"] and row["death_fl"] == "N":
             yield _ask("IN043", "subjects", row, "death_fl", row["death_fl"], "Y, or no date of death")
+    subjects = _subjects(tables)
+    for row in tables.get("neuro", ()):
+        known = subjects.get(row["subject_id"])
+        if row["instrument"] == "ECOG" and row["score"] == "5" and known and not known["death_dtc"]:
+            yield _ask("IN044", "neuro", row, "score", row["score"], "0 to 4, or a date of death in subjects")
 
 
 def _csf_conflicts(tables: Tables) -> Iterable[Query]:

@@ -37,6 +37,18 @@ def test_a_sample_of_a_visit_that_was_not_done_sets_the_subject_aside(study: Stu
     assert "IN042" not in codes(study, tables(result="NOT DONE"))  # the row says so itself
 
 
+def test_an_ecog_of_five_is_a_death(study: Study) -> None:
+    exam = {"subject_id": "S-1", "visit_num": "1", "exam_dtc": "2024-03-14", "instrument": "ECOG", "item": "ECOG"}
+
+    def with_score(score: str, **death: str) -> dict[str, str]:
+        row = exam | {"score": score, "not_assessed_reason": "", "row_id": "neuro.csv:2"}
+        return codes(study, tables(status="DONE", **death) | {"neuro": [row]})
+
+    assert with_score("5")["IN044"] == "Y"
+    assert "IN044" not in with_score("4")
+    assert "IN044" not in with_score("5", death_fl="Y", death="2024-03-14")
+
+
 def test_a_date_of_death_of_the_living_sets_the_subject_aside(study: Study) -> None:
     assert codes(study, tables(death="2024-06-01"))["IN043"] == "Y"
     assert "IN043" not in codes(study, tables(death_fl="Y", death="2024-06-01"))
