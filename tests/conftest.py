@@ -25,6 +25,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def reference_folder() -> Path:
+    """Folder of the written reference that the shipped criteria are held against; skipped where it is absent."""
+    given = os.environ.get("LMRESP_REFERENCE")
+    folder = Path(given) if given else ROOT.parent / "shared" / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"reference folder not found: {folder} (set LMRESP_REFERENCE)")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def repository() -> Path:
     """Root of the checkout."""
     return ROOT

@@ -6,7 +6,6 @@ for every combination of the facts of a node, and the answer is compared with ou
 
 from __future__ import annotations
 
-import os
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,13 +70,9 @@ DEPARTURES: list[tuple[str, dict[str, set[str]], str]] = [
 
 
 @pytest.fixture(scope="module")
-def reference() -> dict[str, Any]:
-    root = Path(__file__).resolve().parents[2]
-    given_folder = os.environ.get("LMRESP_REFERENCE")
-    file = (Path(given_folder) if given_folder else root.parent / "shared" / "reference") / "pathway_graph.yaml"
-    if not file.is_file():
-        pytest.skip(f"reference graph not found: {file} (set LMRESP_REFERENCE)")
-    loaded: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+def reference(reference_folder: Path) -> dict[str, Any]:
+    text = (reference_folder / "pathway_graph.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
 

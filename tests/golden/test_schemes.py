@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,9 @@ PUBLISHED_SCHEMES = {
 
 
 @pytest.fixture(scope="module")
-def reference() -> dict[str, Any]:
-    root = Path(__file__).resolve().parents[2]
-    given = os.environ.get("LMRESP_REFERENCE")
-    file = (Path(given) if given else root.parent / "shared" / "reference") / "criteria_tables.yaml"
-    if not file.is_file():
-        pytest.skip(f"reference tables not found: {file} (set LMRESP_REFERENCE)")
-    loaded: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+def reference(reference_folder: Path) -> dict[str, Any]:
+    text = (reference_folder / "criteria_tables.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
 
@@ -97,11 +92,9 @@ def test_scales_hold_every_fact_of_the_reference(reference: dict[str, Any]) -> N
         assert as_text.items() <= load_scale(scale_id).items(), scale_id
 
 
-def test_appendix_of_the_criteria_document(reference: dict[str, Any]) -> None:
+def test_appendix_of_the_criteria_document(reference_folder: Path) -> None:
     """The 96 cells as the document prints them, a rendering that is independent of the rules' order."""
-    del reference  # only to skip where the folder is absent
-    root = Path(os.environ.get("LMRESP_REFERENCE", Path(__file__).resolve().parents[3] / "shared" / "reference"))
-    text = (root / "criteria.md").read_text(encoding="utf-8")
+    text = (reference_folder / "criteria.md").read_text(encoding="utf-8")
     section = text.split("## Appendix A.")[1].split("## Appendix B.")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "| RL" in line]
     assert len(rows) == 96

@@ -24,6 +24,13 @@ def study(tmp_path: Path) -> Study:
     return Study(folder=tmp_path / "study", study_id="LM-1", data_cut="2025-12-31")
 
 
+@pytest.fixture
+def tables_study(tmp_path: Path) -> Study:
+    """A study folder for tables only."""
+    (tmp_path / "tables").mkdir()
+    return Study(folder=tmp_path, study_id="LM-1", data_cut="2024-06-30")
+
+
 def _dataset(seed: str, number: int, tags: dict[str, Any]) -> Dataset:
     ds = Dataset()
     ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"

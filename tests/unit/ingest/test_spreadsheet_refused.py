@@ -14,21 +14,12 @@ from lmresp.ingest.csv_file import read_csv_file
 from lmresp.ingest.spreadsheet import read_tables, stop_if_unusable, write_raw_tables
 from lmresp.ingest.study import Study
 from lmresp.ingest.workbook import read_workbook
-
-HEAD = ["subject_id", "collected_dtc", "site", "method", "result", "lab", "volume_ml"]
-ROW = ["S-1", "2024-02-12", "LUMBAR", "CYTOLOGY", "NEGATIVE", "Lab 1", "3.5"]
+from tests.spreadsheets import HEAD, ROW, put
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    (tmp_path / "tables").mkdir()
-    return Study(folder=tmp_path, study_id="LM-1", data_cut="2024-06-30")
-
-
-def put(study: Study, name: str, content: str | bytes) -> Path:
-    path = study.tables_folder / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
+def study(tables_study: Study) -> Study:
+    return tables_study
 
 
 @pytest.fixture
