@@ -19,8 +19,6 @@ from lmresp.terms import Change, Item, Presence
 
 LM_ITEMS = (Item.NODULES.value, Item.LINEAR.value, Item.HYDROCEPHALUS.value)
 """Items that count for the LM value, in brain and spine (hydrocephalus in the brain only)."""
-WORST_FIRST = ("PD", "NE", "SD", "PR", "CR")
-"""Order in which overall values of several compartments combine: a missing part never supports stability."""
 KEYS = ["subject_id", "number"]
 """What names a visit inside this part."""
 

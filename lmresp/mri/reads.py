@@ -11,14 +11,14 @@ from lmresp import queries
 from lmresp.criteria import load_scheme
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import day_text, days, flag, join_visits, joined, text_frame
-from lmresp.mri.items import KEYS, LM_ITEMS, WORST_FIRST, combine, joined_by, worst_word
+from lmresp.mri.items import KEYS, LM_ITEMS, combine, joined_by, worst_word
 from lmresp.mri.read_forms import incomplete_forms, shared_sessions
 from lmresp.mri.visit_draft import open_items
 from lmresp.queries import Query
 from lmresp.terms import Change, Item, Presence
 
 ROLES = {"ADJUDICATION COMMITTEE": 0, "INDEPENDENT ASSESSOR": 1, "INVESTIGATOR": 2}
-"""Roles of people, the one whose read stands first; software is not among them."""
+"""Roles of people, the one whose read stands first (setting ``read_model``); software is not among them."""
 ADJUDICATED, INDEPENDENT, SITE = range(3)
 READ = [*KEYS, "rank", "reader_id"]
 """What names a read."""
@@ -169,13 +169,15 @@ def seen_at_baseline(rows: pd.DataFrame) -> pd.DataFrame:
     return parts[["subject_id", "compartment"]].drop_duplicates()
 
 
-def judge_reads(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Query]]:
+def judge_reads(rows: pd.DataFrame, charter: Charter) -> tuple[pd.DataFrame, list[Query]]:
     """Say what each read makes of its visit.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         From :func:`locked_rows`.
+    charter : Charter
+        ``overall_worst_first``.
 
     Returns
     -------
@@ -191,9 +193,10 @@ def judge_reads(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Query]]:
     reads["row_ids"], reads["read_id"] = joined_by(rows, READ, "row_id"), joined_by(rows, READ, "read_id")
     spine = rows.loc[rows["compartment"].isin(["SPINE", "WHOLE"]), READ].drop_duplicates()
     reads["read_spine"] = spine.assign(spine="Y").set_index(READ)["spine"]
-    total = rows[(rows["item"] == Item.OVERALL.value) & rows["value"].isin(WORST_FIRST)]
+    worst_first = charter.texts("overall_worst_first")
+    total = rows[(rows["item"] == Item.OVERALL.value) & rows["value"].isin(worst_first)]
     whole = total[total["compartment"] == "WHOLE"].set_index(READ)["value"]
-    parts = worst_word(total["value"], [total[key] for key in READ], WORST_FIRST)
+    parts = worst_word(total["value"], [total[key] for key in READ], worst_first)
     items = rows.assign(
         presence=rows["value"].where(rows["value"].isin([word.value for word in Presence]), ""),
         change=rows["value"].where(rows["value"].isin([word.value for word in Change]), ""),
@@ -258,8 +261,8 @@ def accept_reads(
     """
     by_visit = reads.groupby(KEYS, sort=True)
     top = reads[reads["rank"] == by_visit["rank"].transform("min")].copy()
-    grades = load_scheme("strand_imaging").decide({"overall": list(WORST_FIRST)})["call"]
-    status = dict(zip(WORST_FIRST, grades, strict=True))
+    table = load_scheme("strand_imaging").combinations()
+    status = dict(zip(table["overall"], table["call"], strict=True))
     follow_up = top["position"] == ""
     top["open_case"] = _differ(top, rows, charter.texts("adjudicate_on")) & follow_up
     top["says"], top["would"] = top["reader_id"] + ": " + top["read_overall"], top["read_overall"].map(status)

@@ -86,7 +86,7 @@ def grade_mri(
     """
     grid = visit_grid(subjects, visits)
     rows, problems = locked_rows(reads, grid, charter)
-    judged_reads, more = judge_reads(rows)
+    judged_reads, more = judge_reads(rows, charter)
     read, chosen, open_cases = accept_reads(judged_reads, rows, charter)
     facts, doubts = _read_facts(chosen, charter)
     problems += [*more, *open_cases, *doubts]

@@ -296,3 +296,11 @@ def test_a_read_before_its_scan_is_asked() -> None:
     frame, problems = grade(early)
     assert [problem.code for problem in problems].count("DV049") == 1
     assert frame.loc["V1", "overall"] == "SD"
+
+
+@pytest.mark.parametrize(("order", "whole"), [(None, "NE"), (["PD", "SD", "PR", "CR", "NE"], "SD")])
+def test_how_the_values_of_brain_and_spine_combine_is_the_charters(order: list[str] | None, whole: str) -> None:
+    parts = {"BRAIN": form(1, **NO_CHANGE, OVERALL="SD"), "SPINE": form(1, compartment="SPINE", OVERALL="NE")}
+    reads = [[{**row, "compartment": part} for row in rows] for part, rows in parts.items()]
+    frame, _ = grade(*reads, **({"overall_worst_first": order} if order else {}))
+    assert frame.loc["V1", "overall"] == whole
