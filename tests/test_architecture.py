@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-BASE = {"terms", "errors", "notation", "queries", "store", "plain_yaml", ""}
+BASE = {"terms", "errors", "flags", "notation", "queries", "store", "plain_yaml", ""}
 CORE = {"criteria", "csf", "neuro", "steroids", "response", "statistics", "pathway"}
 ALLOWED = {
     "terms": set(),
     "errors": set(),
+    "flags": {"plain_yaml"},
     "notation": set(),
     "plain_yaml": {"errors"},
     "store": set(),

@@ -185,7 +185,7 @@ def _nodules(facts: Facts) -> dict[str, Any]:
 def _nodule_change(facts: Facts) -> tuple[Change, str]:
     before, now = facts.reference_products, facts.sum_products
     if facts.new:
-        return Change.WORSE, f"{facts.new} new"
+        return Change.WORSE, f"{facts.new} new on the subtraction of the visits too"
     if before == 0 and now == 0:
         return Change.NO_CHANGE, "none at the reference scan either"
     percent = 100 * (now - before) / before if before else 0.0

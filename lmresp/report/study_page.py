@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lmresp import RESEARCH_USE, __version__, store
+from lmresp.flags import flag_meaning
 from lmresp.notation import row_ranges
 from lmresp.report.components import BesideView, beside
 from lmresp.report.days import weeks
@@ -278,6 +279,7 @@ def study_report(data: StudyData) -> str:
         best_response=sorted(data.best_response, key=lambda r: (_natural(r["subject_id"]), r["subject_id"])),
         subjects=subjects,
         set_aside=set_aside,
+        flag_meaning=flag_meaning,
         sources=lambda row_ids: row_ranges(filter(None, row_ids.split(";"))),
     )
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lmresp import RESEARCH_USE
+from lmresp.flags import flag_meaning
 from lmresp.notation import Flip, read_flips
-from lmresp.response.flags import flag_meanings
 
 FORMAT = "lmresp-explanation/1"
 Row = Mapping[str, str]
@@ -152,11 +152,8 @@ def _listed(text: str, separator: str) -> list[str]:
 
 
 def _flags(text: str) -> list[dict[str, str]]:
-    meanings = flag_meanings()
     names = [name for name in _listed(text, ";") if name not in _NO_CALL]
-    return [
-        {"flag": name, "meaning": meanings.get(re.sub(r"_\d$", "", name), name.replace("_", " "))} for name in names
-    ]
+    return [{"flag": name, "meaning": flag_meaning(name)} for name in names]
 
 
 def _certainty(row: Row, words: _Words) -> dict[str, str]:

@@ -16,12 +16,12 @@ from lmresp.cli.show import BESIDE, NEEDED, explanation_lines, print_explanation
 from lmresp.criteria import charter_record, load_charter, load_scheme, schemes
 from lmresp.criteria.timeline import BASELINE, BEFORE_BASELINE
 from lmresp.errors import StudyError
+from lmresp.flags import flag_meanings
 from lmresp.pathway.branches import COLUMNS
 from lmresp.pathway.graph import load_graph
 from lmresp.pathway.wording import vocabulary
 from lmresp.response.explanation import FORMAT, explanation, explanations
 from lmresp.response.explanation_text import explanation_text
-from lmresp.response.flags import flag_meanings
 
 STRAND = {
     "subject_id": "S1",
@@ -349,6 +349,6 @@ def test_one_line_for_every_subject(tmp_path: Path) -> None:
 
 
 def test_flags_are_one_plain_mapping(repository: Path) -> None:
-    text = (repository / "lmresp" / "response" / "flags.yaml").read_text(encoding="utf-8")
+    text = (repository / "lmresp" / "flags.yaml").read_text(encoding="utf-8")
     names = re.findall(r"^(\w+):", text, flags=re.MULTILINE)
     assert len(names) == len(set(names)) == len(yaml.safe_load(text))
