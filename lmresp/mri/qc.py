@@ -8,7 +8,7 @@ from lmresp.mri.methods import table
 
 
 def check(name: str, value: float | None) -> dict[str, Any]:
-    """Grade one check against ``methods.yaml`` (``qc``).
+    """Grade one check against ``parameters/qc.yaml``.
 
     Parameters
     ----------
