@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 
 from lmresp.ingest.dicom import read_dataset
 from lmresp.ingest.header import limit
@@ -93,6 +95,7 @@ def _frames(ds: Dataset) -> list[Frame]:
         raise UnreadableSeries("the header claims more voxels than the limit")
     if "TransferSyntaxUID" not in ds.file_meta:
         raise UnreadableSeries("the header does not say how the pixels are encoded")
+    _check_encoded(ds)
     if "ImagePositionPatient" not in ds and "PerFrameFunctionalGroupsSequence" not in ds:
         raise UnreadableSeries("slice positions are not in the header")
     pixels = np.asarray(ds.pixel_array)
@@ -127,6 +130,39 @@ def _frames(ds: Dataset) -> list[Frame]:
             )
         )
     return out
+
+
+def _check_encoded(ds: Dataset) -> None:
+    """Refuse compressed pixels whose own header claims another size than the image: the decoder would believe it."""
+    if not ds.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    for frame in generate_frames(ds.PixelData, number_of_frames=int(ds.get("NumberOfFrames") or 1)):
+        claimed = encoded_size(frame)
+        if claimed is not None and claimed != (ds.Rows, ds.Columns):
+            rows, columns = claimed
+            raise UnreadableSeries(
+                f"the compressed pixels claim {rows} x {columns}, the header {ds.Rows} x {ds.Columns}"
+            )
+
+
+def encoded_size(frame: bytes) -> tuple[int, int] | None:
+    """Rows and columns that a JPEG, JPEG-LS or JPEG 2000 stream claims; None when it is none of them.
+
+    Notes
+    -----
+    ITU-T T.81 B.2.2 and T.87 C.2.2 (frame header), T.800 A.5.1 (SIZ marker).
+    """
+    if frame[:4] == b"\xff\x4f\xff\x51" and len(frame) >= 24:
+        width, height, left, top = struct.unpack_from(">4I", frame, 8)
+        return height - top, width - left
+    place = 2
+    while frame[:2] == b"\xff\xd8" and place + 9 <= len(frame) and frame[place] == 0xFF:
+        marker, length = frame[place + 1], struct.unpack_from(">H", frame, place + 2)[0]
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            rows, columns = struct.unpack_from(">HH", frame, place + 5)
+            return rows, columns
+        place += 1 if marker == 0xFF else 2 + length
+    return None
 
 
 def _rescaled(pixels: NDArray[Any], place: Dataset) -> NDArray[Any]:

@@ -220,12 +220,17 @@ def folder_subject(path: str, subjects: Mapping[str, str]) -> str:
     subjects : mapping
         :func:`norm` of the identifier to ``subject_id``.
     """
-    for part in path.split("/")[1:-1]:
+    for part in _folders(path):
         found = subjects.get(norm(part.removeprefix("sub-")))
         if found and (part.startswith("sub-") or part.casefold() == found.casefold()):
             return found
     name = re.match(r"sub-([0-9A-Za-z]+)_", path.rsplit("/", 1)[-1])
     return subjects.get(norm(name.group(1)), "") if name else ""
+
+
+def _folders(path: str) -> list[str]:
+    """Folders of a path below ``mri``; an archive is a folder with its name."""
+    return [re.sub(r"\.zip$", "", part, flags=re.IGNORECASE) for part in path.split("/")[1:-1]]
 
 
 def named_visit(text: str, visits: Sequence[Visit]) -> tuple[Visit | None, bool]:
@@ -242,7 +247,7 @@ def folder_visit(path: str, visits: Sequence[Visit]) -> tuple[Visit | None, str]
     tuple
         The visit, or None, and the label that fits more than one row of ``visits`` (empty when there is none such).
     """
-    parts = path.split("/")[1:-1]
+    parts = _folders(path)
     name = re.search(r"_ses-([0-9A-Za-z]+)_", path.rsplit("/", 1)[-1])
     wanted = [p.removeprefix("ses-") for p in parts] + ([name.group(1)] if name else [])
     for want in wanted:

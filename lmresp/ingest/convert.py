@@ -6,6 +6,7 @@ cannot turn into exactly one volume is put together with pydicom (:mod:`lmresp.i
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,9 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from lmresp.ingest import archives, nifti, nrrd, right_angles
 from lmresp.ingest.assemble import assemble
 from lmresp.ingest.header import limit
-from lmresp.ingest.nifti import header_problem
 from lmresp.ingest.unreadable import UnreadableSeries
 
 __all__ = ["UnreadableSeries", "load_series"]
@@ -51,19 +52,23 @@ def load_series(study_folder: Path, series_record: Mapping[str, Any]) -> tuple[n
     Nothing larger than ``max_voxels`` of ``series_rules.yaml`` is read, and a conversion that takes longer than
     ``convert_seconds`` is stopped.
     """
-    paths = [study_folder / name for name in series_record["files"]]
-    for path in paths:
-        if not path.is_file():
-            raise UnreadableSeries(f"the file {path.name} is gone")
-    if series_record["source"] == "nifti":
-        return _canonical(*_read_nifti(paths[0]), [])
-    facts = series_record["facts"]
+    with tempfile.TemporaryDirectory(prefix="lmresp-") as folder:
+        paths = archives.on_disk(study_folder, series_record["files"], Path(folder))
+        if series_record["source"] == "nifti":
+            return _canonical(*nifti.read_volume(paths[0]), [])
+        if series_record["source"] == "nrrd":
+            return _canonical(*nrrd.read_volume(paths[0]), [])
+        return _read_dicom(paths, series_record["facts"])
+
+
+def _read_dicom(paths: Sequence[Path], facts: Mapping[str, Any]) -> tuple[nib.Nifti1Image, list[str]]:
     claimed = int(facts.get("rows") or 0) * int(facts.get("columns") or 0) * int(facts.get("slices") or 0)
     if claimed > limit("limits", "max_voxels"):
         raise UnreadableSeries(
             f"the headers claim {claimed} voxels, more than the limit of {limit('limits', 'max_voxels')}"
         )
-    data, affine, why = _dcm2niix(paths)
+    leaning = float(facts.get("gantry_tilt_deg") or 0) > limit("geometry", "min_tilt_deg")
+    data, affine, why = (None, np.eye(4), "its slices lean") if leaning else _dcm2niix(paths)
     if data is None or data.size != claimed:
         why = why or f"it gave {0 if data is None else data.size} voxels, the headers say {claimed}"
         data, affine = assemble(paths)
@@ -88,6 +93,7 @@ def _dcm2niix(paths: Sequence[Path]) -> tuple[NDArray[Any] | None, NDArray[Any],
                 [dcm2niix.bin, *options, "-o", str(out), str(source)],
                 capture_output=True,
                 check=False,
+                preexec_fn=_bound_memory,
                 timeout=limit("limits", "convert_seconds"),
             )
         except subprocess.TimeoutExpired:
@@ -98,33 +104,17 @@ def _dcm2niix(paths: Sequence[Path]) -> tuple[NDArray[Any] | None, NDArray[Any],
         if len(made) != 1:
             return None, nothing, f"it made {len(made)} images, exit code {done.returncode}"
         try:
-            data, affine = _read_nifti(made[0])
+            data, affine = nifti.read_volume(made[0])
         except UnreadableSeries as error:
             return None, nothing, str(error)
         return np.array(data), affine, ""
 
 
-def _read_nifti(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Voxels and affine of a NIfTI file."""
-    # Damaged files raise many kinds of error in the reader; all of them mean "unreadable".
-    try:
-        image: Any = nib.load(path)
-        shape, affine = tuple(int(n) for n in image.shape), np.array(image.affine, dtype=np.float64)
-    except Exception as error:
-        raise UnreadableSeries(f"damaged header ({type(error).__name__})") from None
-    problem = header_problem(shape, affine)
-    if problem:
-        raise UnreadableSeries(problem)
-    if any(n > 1 for n in shape[3:]):
-        raise UnreadableSeries(f"{' x '.join(map(str, shape))} voxels are more than one volume")
-    if image.get_data_dtype().kind not in "iuf":
-        raise UnreadableSeries(f"voxels of type {image.get_data_dtype()} are no grey values")
-    try:
-        scaled = image.dataobj.slope not in (1.0, None) or image.dataobj.inter not in (0.0, None)
-        data = np.asanyarray(image.dataobj) if not scaled else image.get_fdata(dtype=np.float32)
-    except Exception as error:
-        raise UnreadableSeries(f"the image data are cut short or damaged ({type(error).__name__})") from None
-    return np.asarray(data).reshape(shape[:3]), affine
+def _bound_memory() -> None:
+    """Keep a converter that a damaged file leads astray within its memory limit."""
+    wanted, hard = int(limit("limits", "convert_bytes")), resource.getrlimit(resource.RLIMIT_AS)[1]
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _canonical(data: NDArray[Any], affine: NDArray[Any], notes: list[str]) -> tuple[nib.Nifti1Image, list[str]]:
@@ -140,11 +130,11 @@ def _canonical(data: NDArray[Any], affine: NDArray[Any], notes: list[str]) -> tu
     low, high = data.min(), data.max()
     if low == high:
         raise UnreadableSeries("all voxels have the same value")
+    if right_angles.leans(affine):
+        data, affine = right_angles.upright(data, affine)
+        notes = [*notes, "its slices lean against their stack (gantry tilt): resampled to right angles"]
     whole = data.dtype.kind in "iu" and low >= -32768 and high <= 32767
     kept = data.astype(np.int16 if whole else np.float32)
-    skew = affine[:3, :3] / np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    if np.abs(skew.T @ skew - np.eye(3)).max() > 0.01:
-        notes = [*notes, "the axes of the image are not at right angles"]
     nibabel: Any = nib  # which has no types
     image = nibabel.as_closest_canonical(nibabel.Nifti1Image(kept, affine))
     clean: nib.Nifti1Image = nibabel.Nifti1Image(

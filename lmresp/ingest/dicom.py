@@ -7,9 +7,9 @@ record or a log.
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ import pydicom
 from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
 
-from lmresp.ingest.header import Header, identifier_hash, labels, rules, short_hash, valid_date
+from lmresp.ingest.contrast import contrast_facts
+from lmresp.ingest.dicom_values import integer, number, text, values, walk
+from lmresp.ingest.header import Header, identifier_hash, labels, limit, rules, short_hash, valid_date
+from lmresp.ingest.unreadable import UnreadableSeries
 from lmresp.terms import BodyPart
 
 MR_CLASSES = {
@@ -27,6 +30,7 @@ MR_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.4.1",  # Enhanced MR Image
     "1.2.840.10008.5.1.4.1.1.4.4",  # Legacy Converted Enhanced MR Image
 }
+DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 CODED = {
     "ScanningSequence": {"SE", "IR", "GR", "EP", "RM"},
@@ -50,11 +54,46 @@ def looks_like_dicom(path: Path) -> bool:
 
 
 def read_dataset(path: Path, *, pixels: bool = False) -> Dataset:
-    """Read a DICOM file without checking values and without warnings, which would repeat values in logs."""
+    """Read a DICOM file without checking values and without warnings, which would repeat values in logs.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    pixels : bool
+        Read the pixels, too. Without them, long elements stay in the file until they are asked for.
+
+    Raises
+    ------
+    UnreadableSeries
+        If a deflated file would unpack to more than the limit.
+    """
+    _check_deflated(path)
     pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
+        later = None if pixels else 1 << 20
+        return pydicom.dcmread(path, stop_before_pixels=not pixels, force=True, defer_size=later)
+
+
+def _check_deflated(path: Path) -> None:
+    """Refuse a file of the deflated transfer syntax that unpacks to too much (the reader unpacks all of it at once)."""
+    with open(path, "rb") as handle:
+        start = handle.read(4096)
+        meta = start.find(DEFLATED_SYNTAX)
+        if meta < 0 or start[128:132] != b"DICM":
+            return
+        # The deflated part follows the group of the file's meta information, whose length its first element gives.
+        handle.seek(144 + int.from_bytes(start[140:144], "little"))
+        unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        data = handle.read(1 << 16)
+        while data:
+            total += len(unpacker.decompress(data, 1 << 20))
+            data = unpacker.unconsumed_tail or handle.read(1 << 16)
+            if total > limit("limits", "max_deflated_bytes"):
+                raise UnreadableSeries(
+                    f"it unpacks to more than the limit of {limit('limits', 'max_deflated_bytes')} bytes"
+                )
 
 
 def read_header(path: Path) -> Header:
@@ -81,32 +120,36 @@ def read_header(path: Path) -> Header:
         # A damaged header can raise nearly anything while its values are converted; all of it means "unreadable".
         try:
             return _header(read_dataset(path))
+        except UnreadableSeries as error:
+            return Header(source="dicom", kind="unreadable", problem=str(error))
         except Exception as error:
             return Header(source="dicom", kind="unreadable", problem=f"damaged header ({type(error).__name__})")
 
 
 def _header(ds: Dataset) -> Header:
-    sop_class = _text(ds, "SOPClassUID") or str(getattr(ds, "file_meta", {}).get("MediaStorageSOPClassUID", ""))
+    sop_class = text(ds, "SOPClassUID") or str(getattr(ds, "file_meta", {}).get("MediaStorageSOPClassUID", ""))
     if sop_class == DIRECTORY_CLASS or "DirectoryRecordSequence" in ds:
         return Header(source="dicom", kind="directory")
-    if not sop_class and not _text(ds, "Modality"):
+    if not sop_class and not text(ds, "Modality"):
         return Header(source="dicom", kind="unreadable", problem="neither object class nor modality in the header")
-    rows, columns = _integer(ds, "Rows"), _integer(ds, "Columns")
+    rows, columns = integer(ds, "Rows"), integer(ds, "Columns")
     common: dict[str, Any] = {
         "source": "dicom",
-        "series": short_hash(_text(ds, "SeriesInstanceUID")),
-        "study": short_hash(_text(ds, "StudyInstanceUID")),
-        "sop": short_hash(_text(ds, "SOPInstanceUID")),
-        "identifier": identifier_hash(_text(ds, "PatientID")),
+        "series": short_hash(text(ds, "SeriesInstanceUID")),
+        "study": short_hash(text(ds, "StudyInstanceUID")),
+        "sop": short_hash(text(ds, "SOPInstanceUID")),
+        "identifier": identifier_hash(text(ds, "PatientID")),
         "date": _date(ds),
         "time": _time(ds),
     }
+    if "Rows" not in ds and sop_class in MR_CLASSES:
+        return Header(kind="unreadable", problem="the header of an MR image is cut short", **common)
     if "Rows" not in ds:
         return Header(kind="non_image", **common)
-    is_mr = sop_class in MR_CLASSES or (not sop_class and _text(ds, "Modality") == "MR")
-    if not is_mr or _integer(ds, "SamplesPerPixel") not in (0, 1):
+    is_mr = sop_class in MR_CLASSES or (not sop_class and text(ds, "Modality") == "MR")
+    if not is_mr or integer(ds, "SamplesPerPixel") not in (0, 1):
         return Header(kind="other_image", **common)
-    if _text(ds, "BurnedInAnnotation").upper() == "YES":
+    if text(ds, "BurnedInAnnotation").upper() == "YES":
         return Header(kind="unreadable", problem="the header says that text is burned into the image", **common)
     if not rows or not columns:
         return Header(kind="unreadable", problem="the image has no rows or no columns", **common)
@@ -118,19 +161,19 @@ def _image_facts(ds: Dataset) -> dict[str, Any]:
     shared = list(ds.get("SharedFunctionalGroupsSequence") or [])
     places: list[Dataset] = [ds, *shared, *frames[:1]]
 
-    def number(*steps: str) -> float | None:
+    def found_number(*steps: str) -> float | None:
         for place in places:
-            value = _walk(place, steps)
-            found = _number(value[0] if isinstance(value, Sequence) and not isinstance(value, str) and value else value)
+            value = walk(place, steps)
+            found = number(value[0] if isinstance(value, Sequence) and not isinstance(value, str) and value else value)
             if found is not None:
                 return found
         return None
 
     def numbers(count: int, *steps: str) -> list[float]:
         for place in places:
-            values = _walk(place, steps)
-            if values is not None and not isinstance(values, str):
-                found = [_number(v) for v in values]
+            given = walk(place, steps)
+            if given is not None and not isinstance(given, str):
+                found = [number(v) for v in given]
                 if len(found) == count and all(v is not None for v in found):
                     return [float(v) for v in found if v is not None]
         return []
@@ -139,66 +182,73 @@ def _image_facts(ds: Dataset) -> dict[str, Any]:
         6, "PlaneOrientationSequence", "ImageOrientationPatient"
     )
     spacing = numbers(2, "PixelSpacing") or numbers(2, "PixelMeasuresSequence", "PixelSpacing")
-    thickness = number("SliceThickness")
+    thickness = found_number("SliceThickness")
     if thickness is None:
-        thickness = number("PixelMeasuresSequence", "SliceThickness")
-    echo = number("EchoTime")
-    echo = number("MREchoSequence", "EffectiveEchoTime") if echo is None else echo
-    repetition = number("RepetitionTime")
-    repetition = number("MRTimingAndRelatedParametersSequence", "RepetitionTime") if repetition is None else repetition
-    flip = number("FlipAngle")
-    flip = number("MRTimingAndRelatedParametersSequence", "FlipAngle") if flip is None else flip
-    inversion = number("InversionTime")
-    inversion = number("MRModifierSequence", "InversionTimes") if inversion is None else inversion
-    text = " / ".join(
-        _text(ds, name) for name in ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
+        thickness = found_number("PixelMeasuresSequence", "SliceThickness")
+    echo = found_number("EchoTime")
+    echo = found_number("MREchoSequence", "EffectiveEchoTime") if echo is None else echo
+    repetition = found_number("RepetitionTime")
+    repetition = (
+        found_number("MRTimingAndRelatedParametersSequence", "RepetitionTime") if repetition is None else repetition
+    )
+    flip = found_number("FlipAngle")
+    flip = found_number("MRTimingAndRelatedParametersSequence", "FlipAngle") if flip is None else flip
+    inversion = found_number("InversionTime")
+    inversion = found_number("MRModifierSequence", "InversionTimes") if inversion is None else inversion
+    described = " / ".join(
+        text(ds, name) for name in ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
     )
     known = set(rules()["image_type"]["known"])
     b_value = any(
-        (_number(_walk(place, ("MRDiffusionSequence", "DiffusionBValue"))) or 0) > 0 for place in [ds, *shared, *frames]
+        (number(walk(place, ("MRDiffusionSequence", "DiffusionBValue"))) or 0) > 0 for place in [ds, *shared, *frames]
     )
     return {
-        "words": labels(text),
-        "image_type": tuple(v for v in (str(x).strip().upper() for x in _values(ds, "ImageType")) if v in known),
+        "words": labels(described),
+        "image_type": tuple(v for v in (str(x).strip().upper() for x in values(ds, "ImageType")) if v in known),
         "scanning": _scanning(ds, places),
-        "variant": tuple(v for v in _values(ds, "SequenceVariant") if v in CODED["SequenceVariant"]),
+        "variant": tuple(v for v in values(ds, "SequenceVariant") if v in CODED["SequenceVariant"]),
         "echo_time_ms": echo,
         "repetition_time_ms": repetition,
         "inversion_time_ms": inversion if inversion else None,  # scanners write 0 for "no inversion"
         "flip_angle_deg": flip,
-        "field_strength_t": number("MagneticFieldStrength"),
-        "acquisition": next((v for v in _values(ds, "MRAcquisitionType") if v in ("2D", "3D")), ""),
-        "agent": _agent(ds, places),
+        "field_strength_t": _tesla(found_number("MagneticFieldStrength")),
+        "acquisition": next((v for v in values(ds, "MRAcquisitionType") if v in ("2D", "3D")), ""),
+        **contrast_facts(ds, places),
         "body_part": _body_part(ds),
         "orientation": tuple(round(v, 5) for v in orientation),
         "spacing": tuple(round(v, 5) for v in spacing),
         "slice_thickness_mm": thickness,
-        "diffusion": b_value or _text(ds, "AcquisitionContrast").upper() == "DIFFUSION",
-        "echo_number": _integer(ds, "EchoNumbers"),
-        "instance": _integer(ds, "InstanceNumber"),
-        "announced": _integer(ds, "ImagesInAcquisition") or _philips_slices(ds),
-        "locations": _locations(ds, frames, orientation),
-        "frames": max(len(frames), _integer(ds, "NumberOfFrames"), 1),
+        "diffusion": b_value or text(ds, "AcquisitionContrast").upper() == "DIFFUSION",
+        "echo_number": integer(ds, "EchoNumbers"),
+        "instance": integer(ds, "InstanceNumber"),
+        "announced": integer(ds, "ImagesInAcquisition") or _philips_slices(ds),
+        **_positions(ds, frames, orientation),
+        "frames": max(len(frames), integer(ds, "NumberOfFrames"), 1),
     }
 
 
-def _locations(ds: Dataset, frames: list[Dataset], orientation: list[float]) -> tuple[float, ...]:
-    """Distances (mm) of the frames along the slice normal; empty when the header gives none."""
+def _positions(ds: Dataset, frames: list[Dataset], orientation: list[float]) -> dict[str, tuple[float, ...]]:
+    """Distances (mm) of the frames along the slice normal, and along rows and columns; empty when there are none."""
     if len(orientation) != 6:
-        return ()
-    normal = np.cross(orientation[:3], orientation[3:])
-    out: list[float] = []
+        return {}
+    axes = np.array([np.cross(orientation[:3], orientation[3:]), orientation[:3], orientation[3:]])
+    out: list[list[float]] = []
     for place in frames or [ds]:
         position = (
-            _walk(place, ("PlanePositionSequence", "ImagePositionPatient"))
+            walk(place, ("PlanePositionSequence", "ImagePositionPatient"))
             if frames
             else place.get("ImagePositionPatient")
         )
-        values = [_number(v) for v in position] if position is not None and len(position) == 3 else []
-        if len(values) != 3 or any(v is None for v in values):
-            return ()
-        out.append(round(float(np.dot(normal, np.array(values, dtype=float))), 3))
-    return tuple(out)
+        found = [number(v) for v in position] if position is not None and len(position) == 3 else []
+        if len(found) != 3 or any(v is None for v in found):
+            return {}
+        out.append([round(float(v), 3) for v in axes @ np.array(found, dtype=float)])
+    return {"locations": tuple(p[0] for p in out), "shifts": tuple(v for p in out for v in p[1:])}
+
+
+def _tesla(value: float | None) -> float | None:
+    """Field strength in tesla; some scanners write gauss."""
+    return value / 10_000 if value is not None and value > 100 else value
 
 
 def _philips_slices(ds: Dataset) -> int:
@@ -210,42 +260,28 @@ def _philips_slices(ds: Dataset) -> int:
 
 
 def _scanning(ds: Dataset, places: list[Dataset]) -> tuple[str, ...]:
-    codes = [v for v in _values(ds, "ScanningSequence") if v in CODED["ScanningSequence"]]
+    codes = [v for v in values(ds, "ScanningSequence") if v in CODED["ScanningSequence"]]
     if not codes:  # enhanced objects say it in other words
-        echo = _text(ds, "EchoPulseSequence").upper()
+        echo = text(ds, "EchoPulseSequence").upper()
         codes += {"GRADIENT": ["GR"], "SPIN": ["SE"], "BOTH": ["SE", "GR"]}.get(echo, [])
-        if _text(ds, "EchoPlanarPulseSequence").upper() == "YES":
+        if text(ds, "EchoPlanarPulseSequence").upper() == "YES":
             codes.append("EP")
-        if any(_walk(p, ("MRModifierSequence", "InversionRecovery")) == "YES" for p in places):
+        if any(walk(p, ("MRModifierSequence", "InversionRecovery")) == "YES" for p in places):
             codes.append("IR")
     return tuple(sorted(set(codes)))
 
 
-def _agent(ds: Dataset, places: list[Dataset]) -> str:
-    given = [_walk(p, ("ContrastBolusUsageSequence", "ContrastBolusAgentAdministered")) for p in places]
-    if "YES" in given:
-        return "yes"
-    if "NO" in given:
-        return "no"
-    if ds.get("ContrastBolusAgentSequence") or (_number(ds.get("ContrastBolusVolume")) or 0) > 0:
-        return "yes"
-    name = _text(ds, "ContrastBolusAgent")
-    if not name:
-        return "unknown"  # an empty field says nothing: many scanners leave it empty after contrast, too
-    return "no" if re.search(rules()["no_agent"]["pattern"], name.lower()) else "yes"
-
-
 def _body_part(ds: Dataset) -> str:
-    examined = re.sub(r"[^A-Z]", "", _text(ds, "BodyPartExamined").upper())
+    examined = re.sub(r"[^A-Z]", "", text(ds, "BodyPartExamined").upper())
     found = rules()["body_part_examined"].get(examined)
     if found:
         return str(found)
-    return BodyPart.OTHER.value if "other_body" in labels(_text(ds, "BodyPartExamined")) else ""
+    return BodyPart.OTHER.value if "other_body" in labels(text(ds, "BodyPartExamined")) else ""
 
 
 def _date(ds: Dataset) -> str:
     for name in ("StudyDate", "AcquisitionDate", "AcquisitionDateTime", "SeriesDate", "ContentDate"):
-        found = valid_date(_text(ds, name)[:8])
+        found = valid_date(text(ds, name)[:8])
         if found:
             return found
     return ""
@@ -254,49 +290,7 @@ def _date(ds: Dataset) -> str:
 def _time(ds: Dataset) -> str:
     """Time of acquisition, to order the series of a session; never written to a record."""
     for name, start in (("AcquisitionTime", 0), ("AcquisitionDateTime", 8), ("SeriesTime", 0), ("ContentTime", 0)):
-        match = re.match(r"\d{6}", _text(ds, name)[start:])
+        match = re.match(r"\d{6}", text(ds, name)[start:])
         if match:
             return match.group()
     return ""
-
-
-def _walk(place: Dataset, steps: Sequence[str]) -> Any:
-    value: Any = place
-    for step in steps:
-        if isinstance(value, pydicom.Sequence):
-            value = value[0] if len(value) else None
-        if not isinstance(value, Dataset):
-            return None
-        value = value.get(step)
-    return value
-
-
-def _values(ds: Dataset, name: str) -> list[str]:
-    value = ds.get(name)
-    if value is None:
-        return []
-    return (
-        [str(v).strip() for v in value]
-        if isinstance(value, (list, pydicom.multival.MultiValue))
-        else [str(value).strip()]
-    )
-
-
-def _text(ds: Dataset, name: str) -> str:
-    return " ".join(_values(ds, name)).strip()
-
-
-def _number(value: Any) -> float | None:
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        return None
-    return found if math.isfinite(found) else None
-
-
-def _integer(ds: Dataset, name: str) -> int:
-    value = ds.get(name)
-    if isinstance(value, (list, pydicom.multival.MultiValue)):
-        value = value[0] if value else None
-    found = _number(value)
-    return int(found) if found is not None else 0

@@ -17,7 +17,8 @@ from lmresp.store import sha256_text
 class Header:
     """Facts of one DICOM or NIfTI file; no name, identifier, free text or clear UID.
 
-    Lengths are mm, times ms. ``locations`` holds one distance along the slice normal per frame;
+    Lengths are mm, times ms. ``locations`` holds one distance along the slice normal per frame,
+    ``shifts`` two along rows and columns; ``injection`` is the time of day (HHMMSS) of the contrast agent;
     ``announced`` is how many images the header says the series has (0: not said). ``words`` holds labels
     of ``series_rules.yaml``, never text. ``identifier`` is :func:`identifier_hash` of the PatientID, or empty.
     """
@@ -43,6 +44,9 @@ class Header:
     field_strength_t: float | None = None
     acquisition: str = ""
     agent: str = "unknown"
+    substance: str = ""
+    dose_mmol_kg: float | None = None
+    injection: str = ""
     body_part: str = ""
     orientation: tuple[float, ...] = ()
     spacing: tuple[float, ...] = ()
@@ -57,6 +61,7 @@ class Header:
     step_mm: float | None = None
     volumes: int = 1
     locations: tuple[float, ...] = ()
+    shifts: tuple[float, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults, ready for JSON."""
@@ -157,3 +162,11 @@ def valid_date(text: str) -> str:
     if year < limit("limits", "earliest_year") or not 1 <= month <= 12 or not 1 <= day <= days[month - 1]:
         return ""
     return f"{year:04d}-{month:02d}-{day:02d}"
+
+
+def minutes_between(start: str, end: str) -> float | None:
+    """Minutes from one time of day (HHMMSS) to another, over midnight when that is the shorter way; None if unknown."""
+    if not start or not end:
+        return None
+    first, last = (int(t[:2]) * 60 + int(t[2:4]) + int(t[4:6]) / 60 for t in (start, end))
+    return round((last - first + 720) % 1440 - 720, 1)

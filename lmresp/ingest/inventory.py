@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from lmresp import queries as lmresp_queries
-from lmresp import store, terms
-from lmresp.ingest import assign, nifti, scan_checks
-from lmresp.ingest.header import Header, identifier_hash, limit, rules
+from lmresp import store
+from lmresp.ingest import assign, bids, scan_checks
+from lmresp.ingest.header import Header, identifier_hash
 from lmresp.ingest.headers import File, read_files
 from lmresp.ingest.roles import choose_roles
-from lmresp.ingest.series import Class, classify, settle_contrast
-from lmresp.ingest.stacks import Stack, build_stacks
+from lmresp.ingest.scan_record import Placed, build_record
 from lmresp.ingest.study import Study
+from lmresp.ingest.tie_break import Looks
 from lmresp.queries import Query, make
 
-NAMES = {
-    terms.Sequence.T1_PRE: "T1-pre",
-    terms.Sequence.T1_POST: "T1-post",
-    terms.Sequence.T1_UNKNOWN: "T1",
-    terms.Sequence.FLAIR: "FLAIR",
-    terms.Sequence.FLAIR_POST: "FLAIR-post",
-    terms.Sequence.T2: "T2",
-    terms.Sequence.DWI: "DWI",
-    terms.Sequence.OTHER: "other",
-}
 Key = tuple[str, str, str]
 """Subject, label and number of a visit: labels alone may stand twice."""
-MEASURED = {s for s in NAMES if s not in (terms.Sequence.DWI, terms.Sequence.OTHER)}
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Placed:
-    """An image file with its subject, visit and date, and how they were found.
-
-    ``date`` may be that of its session or its visit; ``own_date`` is what the file itself or ``scans.csv`` gives.
-    """
-
-    file: File
-    override: assign.Override
-    subject_id: str
-    visit: assign.Visit
-    session: str
-    date: str
-    own_date: str
-    how: str
 
 
 def build_index(
@@ -73,7 +45,8 @@ def build_index(
     -----
     Writes ``work/scans/<scan>.json``, ``work/index.json`` and ``work/index.queries.csv`` under the results folder, each
     only when its content changed, and removes the records of scans that are gone. Of an image only the header is
-    interpreted, and its whole content is hashed once; files that did not change since the last run are not opened.
+    interpreted, and its whole content is hashed once (the voxels of the few series whose headers leave a choice are
+    looked at, see :mod:`lmresp.ingest.tie_break`); files that did not change since the last run are not opened.
 
     A file's subject is told by ``scans.csv``, else a folder name, else the PatientID; its visit by ``scans.csv``, else
     a ``ses-`` label or folder name, else the date within the visits' windows.
@@ -99,11 +72,14 @@ def build_index(
     names, more = _scan_names(sorted(groups))
     problems += more
     sidecars = {f.path: f.facts for f in files if f.kind == "sidecar"}
+    damaged = Counter(f.header.series for f in files if f.header and f.header.kind == "unreadable" and f.header.series)
+    looks = Looks(study.folder, work / "cache" / "pixels.json")
     records = []
     for key, name in sorted(names.items(), key=lambda item: item[1]):
-        record, more = _record(name, groups[key], sidecars)
+        record, more = build_record(name, groups[key], sidecars, damaged, looks)
         records.append(record)
         problems += [*more, *scan_checks.scan(record, groups[key][0].visit, study.data_cut)]
+    looks.save()
     problems += scan_checks.same_image(records)
     problems += _set_references(records, baselines or {})
 
@@ -126,7 +102,7 @@ def build_index(
 def _is_candidate(file: File) -> bool:
     if file.header is None:
         return False
-    return file.header.kind == "image" or (file.kind == "nifti" and file.header.kind == "unreadable")
+    return file.header.kind == "image" or (file.kind != "dicom" and file.header.kind == "unreadable")
 
 
 def _place(
@@ -157,7 +133,7 @@ def _place(
             problems.append(make("SC005", file=_place_of(file)))
         elif how == "folder name" and named and named != folder:
             problems.append(make("SC032", subject_id=folder, file=_place_of(file), value=named))
-        elif file.kind == "nifti" and not nifti.entities(file.path) and not override.value("visit"):
+        elif file.kind != "dicom" and not bids.entities(file.path) and not override.value("visit"):
             problems.append(make("SC029", subject_id=subject, file=file.path))
         else:
             session = header.study or str(PurePosixPath(file.path).parent)
@@ -176,17 +152,17 @@ def _place(
 
 
 def _place_of(file: File) -> str:
-    """Where a file is, for a query: the folder for DICOM (one query for all its files), the file for NIfTI."""
+    """Where a file is, for a query: the folder for DICOM (one query for all its files), the file for a volume."""
     return str(PurePosixPath(file.path).parent) if file.kind == "dicom" else file.path
 
 
 def _dates_beside(files: list[File]) -> dict[str, str]:
-    """Date of every NIfTI path that a sidecar (by its own name) or a ``*_scans.tsv`` gives."""
+    """Date of every volume's path that a sidecar (by its own name) or a ``*_scans.tsv`` gives."""
     out: dict[str, str] = {}
     for file in files:
         if file.kind == "sidecar" and file.facts.get("date"):
             stem = file.path.removesuffix(".json")
-            out |= {stem + suffix: str(file.facts["date"]) for suffix in nifti.SUFFIXES}
+            out |= {stem + suffix: str(file.facts["date"]) for suffix in bids.VOLUME_SUFFIXES}
         elif file.kind == "scans_tsv":
             folder = PurePosixPath(file.path).parent
             for name, date in file.facts.items():
@@ -252,128 +228,6 @@ def _scan_names(keys: list[Key]) -> tuple[dict[Key, str], list[Query]]:
         others = ", ".join(f"{s} {v}" for s, v, _ in members)
         problems += [make("SC007", subject_id=s, visit=v, value=names[0], others=others) for s, v, _ in members]
     return out, problems
-
-
-def _record(
-    name: str, members: list[Placed], sidecars: Mapping[str, Mapping[str, Any]]
-) -> tuple[dict[str, Any], list[Query]]:
-    """Build the scan record of one subject's visit."""
-    visit = members[0].visit
-    merged = [_with_sidecar(m.file, sidecars) for m in members]
-    stacks = build_stacks(merged)
-    classes = [classify(s.header, s.extents) for s in stacks]
-    sessions: dict[str, list[int]] = defaultdict(list)
-    for i, stack in enumerate(stacks):
-        sessions[stack.header.study or str(PurePosixPath(stack.files[0]).parent)].append(i)
-    for indices in sessions.values():
-        settled = settle_contrast([stacks[i].header for i in indices], [classes[i] for i in indices])
-        for i, one in zip(indices, settled, strict=True):
-            classes[i] = one
-    overrides = {m.file.path: m.override for m in members}
-    problems: list[Query] = []
-    series, counts = [], dict.fromkeys(terms.Sequence, 0)
-    for stack, one in zip(stacks, classes, strict=True):
-        entry, more = _series(stack, one, [overrides[p] for p in stack.files], (visit.subject_id, visit.visit))
-        problems += more
-        counts[terms.Sequence(entry["sequence"])] += 1
-        entry["series"] = f"{NAMES[terms.Sequence(entry['sequence'])]}-{counts[terms.Sequence(entry['sequence'])]}"
-        series.append(entry)
-    dates = sorted({m.own_date or m.date for m in members} - {""})
-    if len({m.file.header.study for m in members if m.file.header and m.file.header.study}) > 1 or len(dates) > 1:
-        problems.append(make("SC024", subject_id=visit.subject_id, visit=visit.visit, value=", ".join(dates)))
-    return {
-        "format": "lmresp-scan/1",
-        "scan": name,
-        "subject_id": visit.subject_id,
-        "visit": visit.visit,
-        "visit_num": visit.visit_num,
-        "scan_date": _scan_date(members, series),
-        "reference": None,
-        "is_reference": False,
-        "assigned": "; ".join(dict.fromkeys(part for m in members for part in m.how.split("; "))),
-        "series": series,
-    }, problems
-
-
-def _scan_date(members: list[Placed], series: list[dict[str, Any]]) -> str:
-    """Date of a scan: of the T1 that is measured, else of its session, else of any usable series.
-
-    A series that is not used never counts: it may be a stray image of another day.
-    """
-    roles = choose_roles(series)
-    chosen = roles.get("post") or roles.get("pre")
-    first = {f for s in series if chosen and s["series"] == chosen.series for f in s["files"]}
-    sessions = {m.session for m in members if m.file.path in first}
-    usable = {f for s in series if s["use"] for f in s["files"]}
-    able = [m for m in members if m.file.path in usable and (not chosen or m.session in sessions)]
-    for found in (
-        [m.own_date for m in able if m.file.path in first],
-        [m.own_date for m in able],
-        [m.date for m in able],
-    ):
-        if any(found):
-            return min(date for date in found if date)
-    return ""
-
-
-def _with_sidecar(file: File, sidecars: Mapping[str, Mapping[str, Any]]) -> File:
-    if file.kind != "nifti" or file.header is None or file.header.kind != "image":
-        return file
-    facts = sidecars.get(f"{file.path.rsplit('/', 1)[0]}/{nifti.stem(PurePosixPath(file.path).name)}.json")
-    return dataclasses.replace(file, header=nifti.with_sidecar(file.header, dict(facts))) if facts else file
-
-
-def _series(
-    stack: Stack, one: Class, overrides: list[assign.Override], whose: tuple[str, str]
-) -> tuple[dict[str, Any], list[Query]]:
-    """Build one entry of a scan record, with what ``scans.csv`` says of it put first."""
-    said: dict[str, tuple[str, str]] = {}
-    problems: list[Query] = []
-    for column in ("sequence", "body_part"):
-        values = {(o.value(column), o.row(column)) for o in overrides if o.value(column)}
-        if len({v for v, _ in values}) == 1:
-            said[column] = min(values)
-        elif values:
-            listed = ", ".join(sorted(v for v, _ in values))
-            problems.append(
-                make(
-                    "SC022",
-                    subject_id=whose[0],
-                    visit=whose[1],
-                    file=stack.files[0],
-                    column=column,
-                    value=listed,
-                    allowed="one value",
-                )
-            )
-    sequence = terms.Sequence(said.get("sequence", (one.sequence.value, ""))[0])
-    if sequence is terms.Sequence.NON_IMAGE:  # an image that the coordinator wants left out
-        sequence = terms.Sequence.OTHER
-    reason = f"scans.csv row {said['sequence'][1]}" if "sequence" in said else one.reason
-    left_out = sorted({o.row("use") for o in overrides if o.value("use") == "N"})
-    unclear = sorted({f"row {row} has no valid {c}" for o in overrides for c, (_, row) in o.invalid.items()})
-    cover = limit("geometry", "min_brain_extent_mm")
-    if one.body_part is terms.BodyPart.BRAIN and not stack.problem and stack.extents and min(stack.extents) < cover:
-        stack = dataclasses.replace(stack, problem=f"it covers only {min(stack.extents):g} mm of the head")
-    if stack.problem or left_out or unclear:
-        told = f"row {', '.join(left_out)}" if left_out else ", ".join(unclear)
-        reason += f"; not used: {stack.problem or 'scans.csv ' + told}"
-    entry = {
-        "source": "nifti" if stack.header.source == "nifti" else "dicom",
-        "files": list(stack.files),
-        "digest": stack.digest,
-        "sequence": sequence.value,
-        "body_part": said.get("body_part", (one.body_part.value, ""))[0],
-        "plane": one.plane.value,
-        "acquisition": one.acquisition,
-        "reason": reason,
-        "confidence": rules()["confidence"]["overruled"] if "sequence" in said else one.confidence,
-        "overruled": bool(said or left_out or unclear),
-        "use": not stack.problem and not left_out and not unclear and sequence in MEASURED,
-        "facts": stack.facts,
-    }
-    problems += scan_checks.series(entry, stack, one, whose)
-    return entry, problems
 
 
 def _set_references(records: list[dict[str, Any]], baselines: Mapping[str, float]) -> list[Query]:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lmresp import terms
-from lmresp.ingest import assign
+from lmresp.ingest import assign, protocol
 from lmresp.ingest.header import limit
 from lmresp.ingest.headers import File
 from lmresp.ingest.roles import candidates, choose_roles
@@ -18,7 +18,6 @@ from lmresp.ingest.stacks import Stack
 from lmresp.queries import Query, make
 
 LISTED = 3  # how many other scans a query names; the rest is counted
-SPINE = {terms.BodyPart.CERVICAL, terms.BodyPart.THORACIC, terms.BodyPart.LUMBAR, terms.BodyPart.SPINE}
 T1 = (terms.Sequence.T1_PRE, terms.Sequence.T1_POST, terms.Sequence.T1_UNKNOWN)
 
 
@@ -38,8 +37,23 @@ def skipped(files: Sequence[File]) -> list[Query]:
             counted[("SC028", str(PurePosixPath(file.path).parent))].append(file.path)
         elif file.kind == "sidecar" and file.facts.get("problem"):
             out.append(make("SC001", file=file.path, reason=file.facts["problem"]))
+        elif file.kind == "archive":
+            out += _refused(file)
     for (code, _), paths in sorted(counted.items()):
         out.append(make(code, file=paths[0], value=f"{len(paths)} files", count=len(paths)))
+    return out
+
+
+def _refused(archive: File) -> list[Query]:
+    """What is not read of an archive: one query for every code and reason, naming the first member."""
+    grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for code, member, reason in archive.facts["refused"]:
+        grouped[(code, reason)].append(member)
+    out = []
+    for (code, reason), members in sorted(grouped.items()):
+        file = f"{archive.path}/{members[0]}".rstrip("/")
+        more = f", and {len(members) - 1} more member(s) likewise" if len(members) > 1 else ""
+        out.append(make(code, file=file, value=reason + more, reason=reason + more))
     return out
 
 
@@ -57,6 +71,8 @@ def series(entry: Mapping[str, Any], stack: Stack, one: Class, whose: tuple[str,
     if entry["use"] and entry["body_part"] == terms.BodyPart.BRAIN.value and cut:
         size = " x ".join(f"{e:g}" for e in stack.extents or ())
         out.append(make("SC035", **where, value=f"{size} mm"))
+    if entry["use"] and stack.tilt_deg > limit("geometry", "min_tilt_deg"):
+        out.append(make("SC118", **where, value=f"{stack.tilt_deg:.1f} degrees"))
     if stack.repeated:
         out.append(make("SC034", **where, value=f"{stack.repeated} files"))
     if not entry["overruled"] and "contradict" in one.reason:
@@ -75,14 +91,16 @@ def scan(record: Mapping[str, Any], visit: assign.Visit, data_cut: str) -> list[
     whole: dict[str, Any] = {**where, "file": _folder(entries)}
     roles = choose_roles(entries)
     out: list[Query] = []
-    spine = [s for s in entries if s["body_part"] in SPINE]
+    spine = [s for s in entries if s["body_part"] in protocol.SPINE]
     if not candidates(entries, T1):
         only_spine = bool(spine) and len(spine) == len(entries)
         out.append(make("SC018" if only_spine else "SC014", **whole))
     elif "post" not in roles:
-        out.append(make("SC012", **whole))
+        denied = _said_without_contrast(candidates(entries, T1))
+        out.append(make("SC111", **whole, value=denied) if denied else make("SC012", **whole))
     elif "pre" not in roles:
-        out.append(make("SC013", **whole))
+        both = _alike(candidates(entries, [terms.Sequence.T1_POST]))
+        out.append(make("SC115", **whole, value=both) if both else make("SC013", **whole))
     for role, sequence in (("post", terms.Sequence.T1_POST), ("pre", terms.Sequence.T1_PRE)):
         able = candidates(entries, [sequence])
         if len(able) > 1:
@@ -90,29 +108,30 @@ def scan(record: Mapping[str, Any], visit: assign.Visit, data_cut: str) -> list[
             chosen: dict[str, Any] = {"role": role, "chosen": roles[role].series, "reason": roles[role].reason}
             file = next(s["files"][0] for s in able if s["series"] == roles[role].series)
             out.append(make("SC017", **where, file=file, value=listed, **chosen))
-    measured = {role.series for name, role in roles.items() if name in ("post", "pre")}
-    return [*out, *_thick_slices(entries, measured, where), *_dates(record["scan_date"], visit, data_cut, whole)]
+    elsewhere = [s for s in entries if s["body_part"] == terms.BodyPart.OTHER.value and s["sequence"] in set(T1)]
+    if elsewhere:
+        listed = ", ".join(s["series"] for s in elsewhere)
+        out.append(make("SC117", **where, file=elsewhere[0]["files"][0], value=listed))
+    return [*out, *protocol.departures(record), *_dates(record["scan_date"], visit, data_cut, whole)]
+
+
+def _said_without_contrast(able: Sequence[Mapping[str, Any]]) -> str:
+    """Names of the T1 series when every one of them says that no contrast was given; else empty."""
+    denied = all(s["facts"].get("contrast_agent") == "no" and not s["overruled"] for s in able)
+    return ", ".join(s["series"] for s in able) if denied else ""
+
+
+def _alike(post: Sequence[Mapping[str, Any]]) -> str:
+    """Names of T1 series of one kind that are all said to be after contrast; empty when there are no two."""
+    kinds: dict[tuple[Any, ...], list[str]] = defaultdict(list)
+    for s in post:
+        kinds[(s["acquisition"], s["plane"], s["facts"].get("scanning_sequence"))].append(s["series"])
+    return ", ".join(next((names for names in kinds.values() if len(names) > 1), []))
 
 
 def _folder(entries: Sequence[Mapping[str, Any]]) -> str:
     """Folder that holds all files of a scan."""
     return str(posixpath.commonpath([posixpath.dirname(file) for one in entries for file in one["files"]]))
-
-
-def _thick_slices(entries: Sequence[Mapping[str, Any]], chosen: set[str], where: Mapping[str, Any]) -> list[Query]:
-    """T1 series with thicker slices than the protocol asks for."""
-    slack, brain, cord = (limit("limits", n) for n in ("slice_tolerance_mm", "brain_slice_mm", "spine_slice_mm"))
-    usable = [one for one in entries if one["use"] and one["facts"].get("slice_thickness_mm") is not None]
-    head = [one for one in usable if one["series"] in chosen]
-    spine = [one for one in usable if one["body_part"] in SPINE and one["sequence"] in T1]
-    out = []
-    for code, able, most in (("SC015", head, brain), ("SC016", spine, cord)):
-        thick = [one for one in able if one["facts"]["slice_thickness_mm"] > most + slack]
-        if thick:
-            listed = ", ".join(f"{one['series']} {one['facts']['slice_thickness_mm']:g} mm" for one in thick)
-            file = thick[0]["files"][0]
-            out.append(make(code, **where, file=file, value=listed, allowed=f"at most {most:g} mm"))
-    return out
 
 
 def _dates(date: str, visit: assign.Visit, data_cut: str, where: Mapping[str, Any]) -> list[Query]:

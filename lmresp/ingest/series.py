@@ -8,18 +8,20 @@ not settle stays unknown.
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
-from lmresp.ingest.header import Header, limit, rules
+from lmresp.ingest.header import Header, limit, minutes_between, rules
 from lmresp.terms import BodyPart, Plane, Sequence
-
-T1 = (Sequence.T1_PRE, Sequence.T1_POST, Sequence.T1_UNKNOWN)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Class:
-    """Class of one series. ``contrast`` is the evidence of contrast in this series: yes, no or unknown."""
+    """Class of one series. ``contrast`` is the evidence of contrast in this series: yes, no or unknown.
+
+    ``options`` are the weightings (T1, T2, FLAIR) between which headers that contradict each other leave the choice.
+    """
 
     sequence: Sequence
     body_part: BodyPart
@@ -28,9 +30,17 @@ class Class:
     reason: str
     confidence: float
     contrast: str
+    options: tuple[str, ...] = ()
 
 
-def classify(header: Header, extents: tuple[float, float, float] | None = None) -> Class:
+class _Weighting(NamedTuple):
+    kind: str
+    reason: str
+    confidence: float
+    options: tuple[str, ...] = ()
+
+
+def classify(header: Header, extents: tuple[float, float, float] | None = None, chosen: str = "") -> Class:
     """Class one series by the facts of its headers.
 
     Parameters
@@ -39,14 +49,20 @@ def classify(header: Header, extents: tuple[float, float, float] | None = None) 
         Facts of the series (of its first file).
     extents : tuple of float, optional
         Size of the imaged volume along right-left, front-back and up-down, mm.
+    chosen : str, optional
+        The weighting (T1, T2 or FLAIR) that the voxels show, where headers contradict each other.
 
     Returns
     -------
     Class
-        ``T1_UNKNOWN`` when a T1 has no evidence of contrast in its own header; see :func:`settle_contrast` for what
+        ``T1_UNKNOWN`` when a T1 has no evidence of contrast in its own header; see
+        :func:`lmresp.ingest.session.settle_contrast` for what
         the rest of the session adds.
     """
-    kind, reason, confidence = _weighting(header)
+    kind, reason, confidence, options = _weighting(header)
+    if chosen in options:
+        kind, reason = chosen, f"{reason}; the voxels look like {chosen}"
+        confidence, options = rules()["confidence"]["pixels"], ()
     contrast, why, sure = _contrast(header)
     if kind == "T1":
         sequence = {"yes": Sequence.T1_POST, "no": Sequence.T1_PRE}.get(contrast, Sequence.T1_UNKNOWN)
@@ -57,45 +73,49 @@ def classify(header: Header, extents: tuple[float, float, float] | None = None) 
     else:
         sequence = Sequence(kind)
     acquisition = header.acquisition or _acquisition(header)
-    return Class(sequence, _body_part(header, extents), plane_of(header), acquisition, reason, confidence, contrast)
+    part = _body_part(header, extents)
+    return Class(sequence, part, plane_of(header), acquisition, reason, confidence, contrast, options)
 
 
-def _weighting(header: Header) -> tuple[str, str, float]:
+def _weighting(header: Header) -> _Weighting:
     """T1, T2, FLAIR, DWI or OTHER, with reason and confidence."""
     sure = rules()["confidence"]
     excluded = _excluded(header)
     if excluded:
-        return excluded
+        return _Weighting(*excluded)
     by_words, (by_timing, timing) = _by_words(set(header.words)), _by_timing(header)
     by_name = str(rules()["bids_suffix"].get(header.suffix, ""))
     if by_name:
         if by_timing and by_timing != by_name:
-            return "OTHER", f"BIDS suffix {header.suffix} but {timing}: they contradict each other", sure["conflict"]
-        return by_name, f"BIDS suffix {header.suffix}", sure["bids"]
+            why = f"BIDS suffix {header.suffix} but {timing}: they contradict each other"
+            return _Weighting("OTHER", why, sure["conflict"], _open(by_name, by_timing))
+        return _Weighting(by_name, f"BIDS suffix {header.suffix}", sure["bids"])
     if by_timing and by_words:
         if by_timing == by_words or (by_words, by_timing) == ("FLAIR", "T2"):
-            return by_words, f"{timing}; the description says {by_words}", sure["physics_and_words"]
+            return _Weighting(by_words, f"{timing}; the description says {by_words}", sure["physics_and_words"])
         if (by_words, by_timing) == ("T2", "FLAIR"):
-            return "FLAIR", f"{timing}, although the description says only T2", sure["physics"]
+            return _Weighting("FLAIR", f"{timing}, although the description says only T2", sure["physics"])
         if by_words == "OTHER":
-            return "OTHER", "the description names another contrast", sure["words"]
-        return "OTHER", f"{timing}, but the description says {by_words}: they contradict each other", sure["conflict"]
+            return _Weighting("OTHER", "the description names another contrast", sure["words"])
+        why = f"{timing}, but the description says {by_words}: they contradict each other"
+        return _Weighting("OTHER", why, sure["conflict"], _open(by_words, by_timing))
     if by_timing:
-        return by_timing, timing, sure["physics"]
+        return _Weighting(by_timing, timing, sure["physics"])
     if by_words:
-        return by_words, f"the description says {by_words}; the timing does not tell", sure["words"]
-    return "OTHER", "neither timing nor description tells the weighting", sure["conflict"]
+        return _Weighting(by_words, f"the description says {by_words}; the timing does not tell", sure["words"])
+    return _Weighting("OTHER", "neither timing nor description tells the weighting", sure["conflict"])
+
+
+def _open(one: str, other: str) -> tuple[str, ...]:
+    """Weightings between which the voxels may choose: none when one of the two is no anatomy."""
+    return () if "OTHER" in (one, other) or "DWI" in (one, other) else (one, other)
 
 
 def _excluded(header: Header) -> tuple[str, str, float] | None:
     """Localizers, computed images, diffusion and the like, which no timing makes T1, T2 or FLAIR."""
     sure = rules()["confidence"]
     image_type, table = set(header.image_type), rules()["image_type"]
-    for name, what in (
-        ("localizer", "a localizer"),
-        ("computed", "computed from other images"),
-        ("mosaic", "a mosaic"),
-    ):
+    for name, what in (("localizer", "a localizer"), ("computed", "computed from other images")):
         if image_type & set(table[name]):
             return "OTHER", f"ImageType says {what}", sure["physics"]
     if image_type & set(table["not_magnitude"]) and "M" not in image_type:
@@ -106,6 +126,8 @@ def _excluded(header: Header) -> tuple[str, str, float] | None:
         if label in header.words:
             kind = "DWI" if label == "diffusion" else "OTHER"
             return kind, f"the description says {label} ({rules()['words'][label]['reason']})", sure["words"]
+    if image_type & set(table["mosaic"]):
+        return "OTHER", "ImageType says a mosaic", sure["physics"]
     return None
 
 
@@ -152,8 +174,11 @@ def _contrast(header: Header) -> tuple[str, str, float]:
         return "unknown", "the description names both before and after contrast", sure["contrast_unknown"]
     if "unknown" not in (said, header.agent) and said != header.agent:
         return "unknown", "contrast tag and description contradict each other", sure["contrast_unknown"]
+    if (minutes_between(header.injection, header.time) or 0) < 0:
+        why = "the contrast tag and the clock contradict each other: acquired before the time of injection"
+        return "unknown", why, sure["contrast_unknown"]
     if header.agent != "unknown":
-        source = "BIDS ce- entity or sidecar" if header.source == "nifti" else "contrast tag"
+        source = "BIDS ce- entity or sidecar" if header.source != "dicom" else "contrast tag"
         return (
             header.agent,
             f"{source}: contrast {'given' if header.agent == 'yes' else 'not given'}",
@@ -166,73 +191,6 @@ def _contrast(header: Header) -> tuple[str, str, float]:
             sure["contrast_words"],
         )
     return "unknown", "contrast state not told by the header", sure["contrast_unknown"]
-
-
-def settle_contrast(headers: list[Header], classes: list[Class]) -> list[Class]:
-    """Tell apart the T1 series of one session that their own headers leave unknown.
-
-    Two T1 series match when they have the same acquisition, plane, scanning sequence and, within a tenth, the same echo
-    and repetition times. Order tells only when it leaves one reading and contrast is known to have been given:
-
-    - a matching T1 acquired before a T1 known to be post-contrast is pre-contrast;
-    - of exactly two matching T1 series, the first without and the second with contrast, when another series of the
-      session shows that contrast was given in it, and a T1 after one known to be pre-contrast likewise;
-    - a BIDS T1w without ``ce-`` beside one of the same session with it is pre-contrast.
-
-    Two matching T1 series in a session without any sign of contrast may be a repeat: they stay unknown.
-
-    Parameters
-    ----------
-    headers, classes : list
-        Of the series of one session, in the same order.
-
-    Returns
-    -------
-    list of Class
-        The classes, with the settled ones replaced.
-    """
-    out = list(classes)
-    sure = rules()["confidence"]["contrast_order"]
-    given = any(c.contrast == "yes" for c in classes) or any("perfusion" in h.words for h in headers)
-
-    def settled(index: int, sequence: Sequence, why: str) -> None:
-        base = classes[index].reason.rsplit("; ", 1)[0]
-        out[index] = dataclasses.replace(classes[index], sequence=sequence, reason=f"{base}; {why}", confidence=sure)
-
-    for i, mine in enumerate(classes):
-        if mine.sequence is not Sequence.T1_UNKNOWN:
-            continue
-        said_nothing = not {"pre", "post"} & set(headers[i].words) and headers[i].agent == "unknown"
-        if headers[i].suffix and said_nothing:
-            if any(c.sequence is Sequence.T1_POST and headers[j].suffix for j, c in enumerate(classes)):
-                settled(i, Sequence.T1_PRE, "no ce- entity beside a T1w of the same session that has one")
-            continue
-        mates = [j for j in range(len(classes)) if j != i and _match(headers[i], mine, headers[j], classes[j])]
-        when = headers[i].time
-        if not when or any(not headers[j].time or headers[j].time == when for j in mates):
-            continue
-        if any(classes[j].sequence is Sequence.T1_POST and when < headers[j].time for j in mates):
-            settled(i, Sequence.T1_PRE, "order in the session: before the matching T1 known to be after contrast")
-        elif len(mates) == 1 and given and classes[mates[0]].sequence is not Sequence.T1_POST:
-            first = when < headers[mates[0]].time
-            if first and classes[mates[0]].sequence is Sequence.T1_PRE:
-                continue  # the known pre-contrast series comes later: this one may be a repeat of it
-            sequence = Sequence.T1_PRE if first else Sequence.T1_POST
-            word = "first" if first else "second"
-            settled(i, sequence, f"order in the session: {word} of two matching T1, contrast known to be given")
-    return out
-
-
-def _match(one: Header, first: Class, other: Header, second: Class) -> bool:
-    if second.sequence not in T1 or (first.plane, first.acquisition) != (second.plane, second.acquisition):
-        return False
-    if one.scanning != other.scanning:
-        return False
-    ratio = limit("geometry", "same_echo_ratio")
-    for a, b in ((one.echo_time_ms, other.echo_time_ms), (one.repetition_time_ms, other.repetition_time_ms)):
-        if a is None or b is None or abs(a - b) > ratio * max(a, b):
-            return False
-    return True
 
 
 def plane_of(header: Header) -> Plane:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from lmresp import store
 from lmresp.ingest import convert, dicom
-from lmresp.ingest.assemble import assemble
+from lmresp.ingest.assemble import _frames, assemble
 from lmresp.ingest.headers import read_files
 from lmresp.ingest.inventory import build_index
 from lmresp.ingest.series import Class, classify
@@ -115,7 +116,7 @@ def test_other_scanners(
 
 def test_uih_mosaic_is_not_measured(dicom_data: Path, tmp_path: Path) -> None:
     for stack, one in stacks_of(dicom_data / "uih_umr770_mosaic_dti", tmp_path):
-        assert one.sequence is Sequence.OTHER
+        assert one.sequence is Sequence.DWI
         assert stack.problem
         assert stack.header.date == ""
         with pytest.raises(convert.UnreadableSeries):
@@ -134,6 +135,39 @@ def test_fragmented_jpeg_lossless_agrees_between_readers(dicom_data: Path, tmp_p
 def test_eight_encodings_of_one_slice_are_one_image(dicom_data: Path, tmp_path: Path) -> None:
     ((stack, one),) = stacks_of(dicom_data / "transfer_syntaxes", tmp_path)
     assert (len(stack.files), stack.repeated, one.sequence) == (1, 7, Sequence.T2)
+
+
+@pytest.mark.filterwarnings("ignore:The pixel data is")  # one of the eight is padded on purpose
+def test_eight_encodings_decode_to_the_same_pixels(dicom_data: Path) -> None:
+    frames = {p.name: _frames(dicom.read_dataset(p, pixels=True)) for p in (dicom_data / "transfer_syntaxes").iterdir()}
+    assert len(frames) == 8
+    plain = frames["MR_small.dcm"][0][0]
+    for name, ((pixels, *_),) in frames.items():
+        assert np.array_equal(pixels, plain), name
+
+
+def test_a_zip_of_a_real_series_is_the_series(dicom_data: Path, tmp_path: Path) -> None:
+    folder, root = dicom_data / "siemens_xa30_jpeglossless_fragments", tmp_path / "study" / "mri"
+    root.mkdir(parents=True)
+    with zipfile.ZipFile(root / "a.zip", "w", zipfile.ZIP_DEFLATED) as out:
+        for path in sorted(folder.iterdir()):
+            out.write(path, f"DICOM/{path.name}")
+    ((packed, _),) = stacks_of(root, tmp_path)
+    ((plain, _),) = stacks_of(folder, tmp_path / "other")
+    assert (packed.digest, packed.slices, packed.facts) == (plain.digest, 24, plain.facts)
+    image, _ = convert.load_series(
+        tmp_path / "study", {"source": "dicom", "files": packed.files, "facts": packed.facts}
+    )
+    expected, _ = convert.load_series(folder, record_of(plain))
+    assert np.array_equal(np.asarray(image.dataobj), np.asarray(expected.dataobj))
+
+
+def test_no_real_stack_leans(dicom_data: Path, tmp_path: Path) -> None:
+    """Oblique acquisitions among them: their slices follow their normal."""
+    for name in ("philips_ingenia_classic_t1_mprage", "siemens_xa30_enhanced_t1", "toshiba_galan_classic_b0"):
+        for stack, _ in stacks_of(dicom_data / name, tmp_path / name):
+            assert stack.tilt_deg < 0.1, name
+            assert stack.problem == ""
 
 
 def test_odd_files_give_a_kind_and_never_raise(dicom_data: Path, tmp_path: Path) -> None:

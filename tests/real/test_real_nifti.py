@@ -9,9 +9,10 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 
 from lmresp import store
-from lmresp.ingest import nifti
+from lmresp.ingest import nifti, pixels
 from lmresp.ingest.convert import UnreadableSeries, load_series
 from lmresp.ingest.inventory import build_index
 from lmresp.ingest.roles import choose_roles
@@ -81,6 +82,69 @@ def test_odd_values_are_refused_with_a_reason(mri: Path, name: str, reason: str)
 def test_plane_and_acquisition(mri: Path, name: str, plane: Plane, acquisition: str) -> None:
     found = classify(nifti.read_header(mri / name, f"mri/{name}"))
     assert (found.plane, found.acquisition) == (plane, acquisition)
+
+
+def test_nrrd_has_its_published_grid_and_agrees_with_simpleitk(mri: Path) -> None:
+    """256 x 256 x 25 voxels of 0.78 x 0.78 x 6.5 mm; its lesion mask marks 4137 voxels on the same grid."""
+    folder = "brain_postcontrast_nrrd"
+    image, _ = load_series(mri, record(f"{folder}/brain1_image.nrrd") | {"source": "nrrd"})
+    label, _ = load_series(mri, record(f"{folder}/brain1_label.nrrd") | {"source": "nrrd"})
+    assert image.shape == label.shape == (256, 256, 25)
+    assert np.allclose(image.header.get_zooms(), (0.78, 0.78, 6.5), atol=0.006)
+    assert np.allclose(image.affine, label.affine)
+    assert int((np.asarray(label.dataobj) > 0).sum()) == 4137
+    other = SimpleITK.ReadImage(str(mri / folder / "brain1_image.nrrd"))
+    for index in ((0, 0, 0), (100, 140, 12), (255, 255, 24)):
+        x, y, z = other.TransformIndexToPhysicalPoint(index)
+        place = np.rint(np.linalg.solve(image.affine, [-x, -y, z, 1])[:3]).astype(int)
+        assert np.asarray(image.dataobj)[tuple(place)] == other[index]
+
+
+WEIGHTING = {
+    "brain_prepost_glioma/tcga-du-7294_t1.nii.gz": "T1",
+    "brain_prepost_glioma/tcga-du-7294_t1c.nii.gz": "T1",
+    "brain_prepost_glioma/tcga-du-7294_t2.nii.gz": "T2",
+    "brain_prepost_glioma/tcga-du-7294_flair.nii.gz": "FLAIR",
+    "brain_prepost_mni/ms-patient07_t1.nii.gz": "T1",
+    "brain_prepost_mni/ms-patient07_t1c.nii.gz": "T1",
+    "brain_prepost_mni/ms-patient07_t2.nii.gz": "T2",
+    "brain_prepost_mni/ms-patient07_flair.nii.gz": "FLAIR",
+    "brain_longitudinal/ms-patient12/study1_T1W.nii.gz": "T1",
+    "brain_longitudinal/ms-patient12/study1_T2W.nii.gz": "T2",
+    "brain_longitudinal/ms-patient12/study1_FLAIR.nii.gz": "FLAIR",
+    "brain_longitudinal/ms-patient12/study2_T1W.nii.gz": "T1",
+    "brain_longitudinal/ms-patient12/study2_T2W.nii.gz": "T2",
+    "brain_longitudinal/ms-patient12/study2_FLAIR.nii.gz": "FLAIR",
+}
+
+
+def test_voxels_never_rule_out_what_a_real_series_is(mri: Path) -> None:
+    """They may abstain, and must tell at least half of the series."""
+    found = {}
+    for name in WEIGHTING:
+        found[name] = pixels.weightings(pixels.look(pixels.coarse(load_series(mri, record(name))[0], 2.0)))
+    assert [name for name, kind in WEIGHTING.items() if kind not in found[name]] == []
+    assert sum(len(kinds) == 1 for kinds in found.values()) >= len(WEIGHTING) / 2
+
+
+@pytest.mark.parametrize("stem", ["brain_prepost_mni/ms-patient07", "brain_prepost_glioma/tcga-du-7294"])
+def test_the_brighter_of_a_real_pair_is_the_one_after_contrast(mri: Path, stem: str) -> None:
+    pre, post = (pixels.coarse(load_series(mri, record(f"{stem}_{n}.nii.gz"))[0], 3.0) for n in ("t1", "t1c"))
+    assert pixels.contrast(pixels.brighter(post, pre)) == "one"
+    assert pixels.contrast(pixels.brighter(pre, post)) == "other"
+    for one in (pre, post):  # a copy moved by 1.5 mm across and 1 mm up is no contrast
+        affine = np.array(one.affine)
+        affine[:3, 3] += (1.5, 0, 1)
+        assert pixels.contrast(pixels.brighter(pixels.Coarse(one.array, affine), one)) == ""
+
+
+def test_a_real_spine_and_a_real_head_are_told_by_shape(mri: Path) -> None:
+    def part(name: str) -> BodyPart:
+        return pixels.body_part(pixels.look(pixels.coarse(load_series(mri, record(name))[0], 2.0)))
+
+    assert part("spine/lumbar_t2.nii.gz") is BodyPart.SPINE
+    assert part("brain_prepost_mni/ms-patient07_t1.nii.gz") is BodyPart.BRAIN
+    assert part("spine/cervical_t1.nii.gz") is BodyPart.UNKNOWN  # a box of 42 x 76 x 77 mm
 
 
 def test_bids_study_of_real_series(mri: Path, tmp_path: Path) -> None:

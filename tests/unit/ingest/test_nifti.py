@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from lmresp.ingest import nifti
+from lmresp.ingest import bids, nifti
 from lmresp.ingest.series import classify
 from lmresp.terms import Plane, Sequence
 
@@ -28,7 +28,7 @@ from lmresp.terms import Plane, Sequence
     ],
 )
 def test_bids_entities(path: str, expected: dict[str, str]) -> None:
-    assert nifti.entities(path) == expected
+    assert bids.entities(path) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_sidecar_keeps_only_allowed_facts(tmp_path: Path) -> None:
         "FlipAngle": True,
     }  # fmt: skip
     path.write_text(json.dumps(given))
-    found = nifti.read_sidecar(path)
+    found = bids.read_sidecar(path)
     assert found["echo_time_ms"] == 2.98
     assert found["repetition_time_ms"] == 2300
     assert (found["date"], found["time"], found["agent"]) == ("2024-02-12", "101112", "no")
@@ -85,13 +85,13 @@ def test_sidecar_keeps_only_allowed_facts(tmp_path: Path) -> None:
 )
 def test_a_bad_sidecar_never_raises(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    assert set(nifti.read_sidecar(tmp_path / "a.json")) <= {"problem"}
+    assert set(bids.read_sidecar(tmp_path / "a.json")) <= {"problem"}
 
 
 def test_scans_tsv_rows_without_a_date_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "sub-01_scans.tsv"
     path.write_text("filename\tacq_time\nanat/a.nii.gz\t2024-02-12T10:00:00\nanat/b.nii.gz\tn/a\n")
-    assert nifti.read_scans_tsv(path) == {"anat/a.nii.gz": "2024-02-12"}
+    assert bids.read_scans_tsv(path) == {"anat/a.nii.gz": "2024-02-12"}
 
 
 def _header_only(path: Path, shape: tuple[int, ...], edges: tuple[float, float, float]) -> Path:
@@ -118,3 +118,41 @@ def test_headers_that_cannot_be_a_volume(tmp_path: Path, shape: Any, edges: Any,
     found = nifti.read_header(_header_only(tmp_path / "a.nii", shape, edges), "mri/a.nii")
     assert found.kind == "unreadable"
     assert words in found.problem
+
+
+SIDECARS: dict[str, dict[str, Any]] = {
+    "mri/ds/T1w.json": {"field_strength_t": 3.0, "echo_time_ms": 1.0},
+    "mri/ds/task-rest_T1w.json": {"echo_time_ms": 99.0},
+    "mri/ds/FLAIR.json": {"echo_time_ms": 98.0},
+    "mri/ds/sub-01/sub-01_T1w.json": {"echo_time_ms": 2.0},
+    "mri/ds/sub-02/sub-02_T1w.json": {"echo_time_ms": 97.0},
+    "mri/ds/sub-01/ses-a/ses-a_ce-gd_T1w.json": {"agent": "yes"},
+    "mri/ds/sub-01/ses-a/anat/sub-01_ses-a_ce-gd_T1w.json": {"echo_time_ms": 3.0},
+    "mri/other/T1w.json": {"field_strength_t": 1.5},
+    "mri/broken/T1w.json": {"problem": "the sidecar cannot be read (JSONDecodeError)"},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (
+            "mri/ds/sub-01/ses-a/anat/sub-01_ses-a_ce-gd_T1w.nii.gz",
+            {"field_strength_t": 3.0, "echo_time_ms": 3.0, "agent": "yes"},
+        ),
+        ("mri/ds/sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz", {"field_strength_t": 3.0, "echo_time_ms": 2.0}),
+        ("mri/ds/sub-03/anat/sub-03_T1w.nii", {"field_strength_t": 3.0, "echo_time_ms": 1.0}),
+        ("mri/ds/sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz", {"echo_time_ms": 98.0}),
+        ("mri/ds/sub-01/ses-a/anat/sub-01_ses-a_T2w.nii.gz", {}),
+        ("mri/broken/sub-01_T1w.nii.gz", {}),
+        ("mri/ds/brain.nii.gz", {}),
+    ],
+)
+def test_sidecars_apply_from_the_dataset_down_to_the_image(path: str, expected: dict[str, Any]) -> None:
+    """BIDS, inheritance principle: the same suffix, no entity of its own, the deeper the stronger."""
+    assert bids.applicable(path, SIDECARS) == expected
+
+
+def test_an_image_without_a_bids_name_has_only_its_own_sidecar() -> None:
+    sidecars = {"mri/a/brain.json": {"echo_time_ms": 3.0}, "mri/a/other.json": {"echo_time_ms": 4.0}}
+    assert bids.applicable("mri/a/brain.nii.gz", sidecars) == {"echo_time_ms": 3.0}

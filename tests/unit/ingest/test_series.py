@@ -9,7 +9,8 @@ import pytest
 
 from lmresp.ingest.header import Header, labels, valid_date
 from lmresp.ingest.roles import choose_roles
-from lmresp.ingest.series import classify, plane_of, settle_contrast
+from lmresp.ingest.series import classify, plane_of
+from lmresp.ingest.session import settle_contrast
 from lmresp.terms import BodyPart, Plane, Sequence
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -58,7 +59,7 @@ def test_timing_tells_the_weighting(
         ("sT1W_3D_TFE sans gado", {"t1", "pre"}),
         ("T1 SE posterior fossa", {"t1"}),
         ("t2_tirm_tra_dark-fluid", {"t2", "flair"}),
-        ("Sag CUBE T2 FLAIR", {"t2", "flair"}),
+        ("Sag CUBE T2 FLAIR", {"t2", "flair", "black_blood"}),
         ("AX T1 FLAIR", {"t1", "t1_flair", "flair"}),
         ("T2* GRE", {"other_contrast"}),
         ("MRA TOF 3D", {"vessels"}),
