@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import json
 import multiprocessing
 from importlib.resources import files
 from pathlib import Path
@@ -14,17 +13,10 @@ import yaml
 
 from lmresp import store
 from lmresp.errors import StudyError
-from lmresp.simulate import dicom, tables
-from lmresp.simulate.phantom import Acquisition, Disease, Film, Nodule, PhantomScan, Tissue, make_scan, make_subject
+from lmresp.simulate import tables
+from lmresp.simulate.phantom import Acquisition, Disease, Film, Nodule, Tissue, make_scan, make_subject
+from lmresp.simulate.writing import write_scan
 from lmresp.terms import Sequence
-
-BIDS_NAMES = {
-    Sequence.T1_PRE: "T1w",
-    Sequence.T1_POST: "ce-gadolinium_T1w",
-    Sequence.FLAIR: "FLAIR",
-    Sequence.T2: "T2w",
-}
-DICOM_FOLDER = "transfer"
 
 
 def description() -> dict[str, Any]:
@@ -63,50 +55,11 @@ def acquisition_of(subject: dict[str, Any], number: int, series: list[str], grid
     )
 
 
-def _sidecar(sequence: Sequence, identity: dicom.Identity, thickness: float) -> dict[str, Any]:
-    """BIDS sidecar: times in seconds, and the identity that the reader has to leave behind."""
-    fields = dicom.timing(sequence)
-    seconds = {key: value / 1000 for key, value in fields.items() if key.endswith("Time")}
-    rest = {key: "_".join(v) if isinstance(v, list) else v for key, v in fields.items() if key not in seconds}
-    return {
-        "Modality": "MR",
-        "MagneticFieldStrength": 3,
-        "BodyPartExamined": "HEAD",
-        "SeriesDescription": dicom.DESCRIPTIONS[sequence],
-        "SliceThickness": thickness,
-        "PatientName": identity.name,
-        **rest,
-        **seconds,
-    }
-
-
-def _write_nifti(scan: PhantomScan, stem: str, identity: dicom.Identity, folder: Path, truncated: list[str]) -> None:
-    """Write one scan as BIDS NIfTI with sidecars and the file of acquisition dates.
-
-    The files are new, so they are written plainly: a demo that dies is made again.
-    """
-    (folder / "anat").mkdir(parents=True, exist_ok=True)
-    times = ["filename\tacq_time"]
-    for name, image in scan.images.items():
-        sequence = Sequence(name)
-        base = f"anat/{stem}_{BIDS_NAMES[sequence]}"
-        content = store.gzip_bytes(image.to_bytes())
-        if name in truncated:
-            content = content[: len(content) // 2]
-        (folder / f"{base}.nii.gz").write_bytes(content)
-        sidecar = _sidecar(sequence, identity, float(image.header.get_zooms()[2]))
-        (folder / f"{base}.json").write_text(json.dumps(sidecar, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        date = f"{identity.date[:4]}-{identity.date[4:6]}-{identity.date[6:]}"
-        times.append(f"{base}.nii.gz\t{date}T10:00:00")
-    (folder / f"{stem}_scans.tsv").write_text("\n".join(times) + "\n", encoding="utf-8")
-
-
 def write_subject(subject_id: str, folder: Path, grid_mm: float) -> int:
     """Make and write all scans of one subject, with their truth; return how many."""
     study = description()
     subject = next(s for s in study["subjects"] if s["subject_id"] == subject_id)
     anatomy = make_subject(subject["seed"], grid_mm)
-    label = subject_id.replace("-", "")
     count = 0
     for visit in subject["visits"]:
         if "mri" not in visit:
@@ -114,18 +67,8 @@ def write_subject(subject_id: str, folder: Path, grid_mm: float) -> int:
         mri, number = visit["mri"], study["schedule"][visit["visit"]][0]
         series = [s for s in subject.get("series", study["series"]) if s not in mri.get("missing", [])]
         scan = make_scan(anatomy, disease_of(subject, mri), acquisition_of(subject, number, series, grid_mm))
-        session = visit["visit"].lower()
-        stem = f"sub-{label}_ses-{session}"
-        date = tables.date_of(subject, visit["day"])
-        identity = dicom.Identity(subject_id, date.replace("-", ""), f"PHANTOM^{subject_id}")
-        if subject.get("delivery") == "dicom":
-            for name, image in scan.images.items():
-                dicom.write_series(image, Sequence(name), identity, folder / "mri" / DICOM_FOLDER)
-        else:
-            target = folder / "mri" / f"sub-{label}" / f"ses-{session}"
-            _write_nifti(scan, stem, identity, target, mri.get("truncated", []))
-        truth = {"scan": stem, "subject_id": subject_id, "visit": visit["visit"], "scan_date": date, **scan.truth}
-        store.write_json(folder / "truth" / f"{stem}_truth.json", truth)
+        date, form = tables.date_of(subject, visit["day"]), subject.get("delivery", "nifti")
+        write_scan(folder, scan, subject_id, visit["visit"], date, form, mri.get("truncated", []))
         count += 1
     return count
 

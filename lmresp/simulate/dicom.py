@@ -25,6 +25,8 @@ DESCRIPTIONS = {
     Sequence.FLAIR: "t2_flair_tra",
     Sequence.T2: "t2_tse_tra",
 }
+BLACK_BLOOD_DESCRIPTION = "t1_space_bb_tra"
+COMMENT = "SIMULATED phantom, no person"
 SERIES_NUMBERS = {Sequence.T1_PRE: 2, Sequence.FLAIR: 3, Sequence.T2: 4, Sequence.T1_POST: 7}
 
 
@@ -43,8 +45,29 @@ def uid(*parts: object) -> UID:
     return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
 
 
-def timing(sequence: Sequence) -> dict[str, Any]:
-    """Sequence fields of DICOM (times in ms) for one of the phantom's series.
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """One series: the int16 image (axes right, anterior, superior, no rotation) and what its header says."""
+
+    image: Any
+    sequence: Sequence
+    thickness_mm: float
+    black_blood: bool = False
+
+    @property
+    def description(self) -> str:
+        """SeriesDescription."""
+        if not self.black_blood:
+            return DESCRIPTIONS[self.sequence]
+        return BLACK_BLOOD_DESCRIPTION + (" +C" if self.sequence is Sequence.T1_POST else "")
+
+    def timing(self) -> dict[str, Any]:
+        """Sequence fields of DICOM, times in ms."""
+        return timing(self.sequence, self.black_blood)
+
+
+def timing(sequence: Sequence, black_blood: bool = False) -> dict[str, Any]:
+    """Sequence fields of DICOM (times in ms) for one of the phantom's series; black blood is a spin echo.
 
     Returns
     -------
@@ -80,14 +103,17 @@ def timing(sequence: Sequence) -> dict[str, Any]:
             "EchoTime": tissues.T2_TE * 1000,
             "FlipAngle": 150.0,
         }
+    if black_blood:
+        fields |= {"ScanningSequence": ["SE", "IR"], "SequenceVariant": ["SK", "SP"]}
     if sequence is Sequence.T1_POST:
         fields["ContrastBolusAgent"] = CONTRAST_AGENT
     return {key: round(value, 6) if isinstance(value, float) else value for key, value in fields.items()}
 
 
-def _common(sequence: Sequence, identity: Identity, image: Any) -> Dataset:
+def _common(series: Series, identity: Identity) -> Dataset:
     """Fields that all slices of a series share."""
-    edges = [float(e) for e in image.header.get_zooms()[:3]]
+    sequence = series.sequence
+    edges = [float(e) for e in series.image.header.get_zooms()[:3]]
     number = SERIES_NUMBERS[sequence]
     ds = Dataset()
     ds.SOPClassUID = MRImageStorage
@@ -111,27 +137,26 @@ def _common(sequence: Sequence, identity: Identity, image: Any) -> Dataset:
     ds.ImageType = ["ORIGINAL", "PRIMARY", "M", "NORM"]
     ds.BodyPartExamined = "HEAD"
     ds.PatientPosition = "HFS"
-    ds.SeriesDescription = ds.ProtocolName = DESCRIPTIONS[sequence]
+    ds.SeriesDescription = ds.ProtocolName = series.description
+    ds.ImageComments = COMMENT
     ds.SeriesNumber = number
-    for keyword, value in timing(sequence).items():
+    for keyword, value in series.timing().items():
         setattr(ds, keyword, value)
     ds.PixelSpacing = [edges[1], edges[0]]
-    ds.SliceThickness = ds.SpacingBetweenSlices = edges[2]
+    ds.SliceThickness, ds.SpacingBetweenSlices = series.thickness_mm, edges[2]
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = "MONOCHROME2"
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 1
     return ds
 
 
-def write_series(image: Any, sequence: Sequence, identity: Identity, folder: Path) -> list[Path]:
+def write_series(series: Series, identity: Identity, folder: Path) -> list[Path]:
     """Write one phantom series as single-frame DICOM files.
 
     Parameters
     ----------
-    image : nibabel.Nifti1Image
-        int16 picture, axes right, anterior, superior, without rotation.
-    sequence : Sequence
-        ``T1_PRE``, ``T1_POST``, ``FLAIR`` or ``T2``.
+    series : Series
+        The picture and what it is.
     identity : Identity
         Subject, date and invented name.
     folder : Path
@@ -147,10 +172,11 @@ def write_series(image: Any, sequence: Sequence, identity: Identity, folder: Pat
     DICOM counts towards left, posterior, superior; rows and columns are turned accordingly, so that the image is
     upright on a radiologist's screen.
     """
+    image, sequence = series.image, series.sequence
     data = np.asarray(image.dataobj)
     nx, ny, nz = data.shape
     folder.mkdir(parents=True, exist_ok=True)
-    common = _common(sequence, identity, image)
+    common = _common(series, identity)
     files = []
     for k in range(nz):
         corner = image.affine @ np.array([nx - 1, ny - 1, k, 1.0])

@@ -78,19 +78,28 @@ def mni_grid(shape: tuple[int, ...], affine: NDArray[np.float64]) -> list[NDArra
 
 
 def _ventricles(fluid: Volume, hull: Volume, affine: NDArray[np.float64]) -> Volume:
-    """Lateral and third ventricles: the connected deep fluid, without the cisterns in the midline."""
+    """Lateral and third ventricles: the connected deep fluid inside boxes (MNI mm) that leave the cisterns out.
+
+    Out are the interhemispheric fissure, the space above the corpus callosum, the cistern of the velum interpositum
+    (a triangle under the fornix that narrows upwards), the quadrigeminal and ambient cisterns, the choroidal
+    fissures, the insula, the aqueduct and the suprasellar cistern. The third ventricle ends at the foramina of Monro
+    in front, at the pineal recess behind, and at the height of its roof.
+    """
     x, y, z = mni_grid(fluid.shape, affine)
-    # Boxes of the interhemispheric fissure, the quadrigeminal cistern and the space above the corpus callosum.
-    cistern = ((np.abs(x) < 7) & (y > 26)) | ((np.abs(x) < 9) & (y < -36)) | ((np.abs(x) < 6) & (z > 24))
-    box = (np.abs(x) < 42) & (y > -62) & (y < 40) & (z > -14) & (z < 36)
-    deep = (fluid > 0.4) & (hull < -18) & box & ~cistern
-    labels, _ = ndimage.label(deep)
+    fissure = ((np.abs(x) < 7) & (y > 26)) | ((np.abs(x) < 9) & (y < -36)) | ((np.abs(x) < 6) & (z > 24))
+    velum = (y < -5) & (np.abs(x) < np.interp(z, (2, 4, 8, 12, 16, 18), (28, 24, 20, 11, 6, 0)))
+    below = (z < 2) & ((np.abs(x) < 28) & (y < 0) | (z < -4) & ((np.abs(x) < 33) | (y < -45)))
+    insula = (np.abs(x) > 29) & (y > np.where(z < -4, -20, -34))
+    lateral = (np.abs(x) < 44) & (y > -66) & (y < 40) & (z > -22) & (z < 36) & ~(fissure | velum | below | insula)
+    third = (np.abs(x) <= 6) & (y >= -28) & (y <= 3) & (z >= -11) & (z <= 9) & ~((y < -22) & (z < -3))
+    room = (lateral & (hull < -18)) | third
+    labels, _ = ndimage.label((fluid > 0.4) & room)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    kept = np.isin(labels, np.flatnonzero(sizes >= 400))
-    # One voxel of margin keeps the partial-volume rim of the wall.
-    member: Volume = ndimage.binary_dilation(kept, iterations=2).astype(np.float32)
-    return np.where(cistern, np.float32(0), member)
+    kept = np.isin(labels, np.flatnonzero(sizes >= 300))
+    # Two voxels of margin keep the partial-volume rim of the wall.
+    member: Volume = (ndimage.binary_dilation(kept, iterations=2) & room).astype(np.float32)
+    return member
 
 
 @cache

@@ -13,6 +13,9 @@ import numpy as np
 
 from lmresp.terms import Sequence
 
+BLACK_BLOOD = 0.02  # signal of blood, in units of water, in a series that suppresses it
+FLOW_VOID = 0.06  # share of its signal that flowing blood keeps in a spin echo
+
 RELAXIVITY_PER_S_MM = 4.5  # of a gadolinium chelate at clinical field, 1/(s mmol/l)
 
 
@@ -79,6 +82,10 @@ FLAIR_TI, FLAIR_TR, FLAIR_TE = 1.8, 5.0, 0.11
 T2_TR, T2_TE = 4.5, 0.10
 
 
+def _flowing(material: Material) -> float:
+    return FLOW_VOID if material is MATERIALS[Tissue.VESSEL] else 1.0
+
+
 def signal(material: Material, sequence: Sequence, concentration: float) -> float:
     """Signal of one material in one series.
 
@@ -89,7 +96,7 @@ def signal(material: Material, sequence: Sequence, concentration: float) -> floa
     sequence : Sequence
         ``T1_PRE`` and ``T1_POST`` (inversion-prepared gradient echo), ``FLAIR`` or ``T2``.
     concentration : float
-        Contrast agent in mmol/l; used by ``T1_POST`` only.
+        Contrast agent in mmol/l; used by the T1-weighted series only.
 
     Returns
     -------
@@ -104,16 +111,17 @@ def signal(material: Material, sequence: Sequence, concentration: float) -> floa
     Notes
     -----
     Inversion recovery, magnitude: ``pd * |1 - 2 exp(-TI/T1) + exp(-TR/T1)|``, for FLAIR times ``exp(-TE/T2)``;
-    spin echo: ``pd * (1 - exp(-TR/T1)) * exp(-TE/T2)``; contrast agent: ``1/T1' = 1/T1 + r1 * C``.
+    spin echo: ``pd * (1 - exp(-TR/T1)) * exp(-TE/T2)``; contrast agent: ``1/T1' = 1/T1 + r1 * C``. Blood that flows
+    keeps 0.06 of its signal in a spin echo (flow void).
     """
     t1 = material.t1
-    if sequence is Sequence.T1_POST:
+    if sequence in (Sequence.T1_PRE, Sequence.T1_POST):
         t1 = 1 / (1 / t1 + RELAXIVITY_PER_S_MM * concentration)
     if sequence in (Sequence.T1_PRE, Sequence.T1_POST):
         return float(material.pd * abs(1 - 2 * np.exp(-T1_TI / t1) + np.exp(-T1_TR / t1)))
     if sequence is Sequence.FLAIR:
         recovered = abs(1 - 2 * np.exp(-FLAIR_TI / t1) + np.exp(-FLAIR_TR / t1))
-        return float(material.pd * recovered * np.exp(-FLAIR_TE / material.t2))
+        return float(_flowing(material) * material.pd * recovered * np.exp(-FLAIR_TE / material.t2))
     if sequence is Sequence.T2:
-        return float(material.pd * (1 - np.exp(-T2_TR / t1)) * np.exp(-T2_TE / material.t2))
+        return float(_flowing(material) * material.pd * (1 - np.exp(-T2_TR / t1)) * np.exp(-T2_TE / material.t2))
     raise ValueError(f"the phantom has no sequence {sequence}")

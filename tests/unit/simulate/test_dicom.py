@@ -7,7 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from lmresp.simulate.dicom import Identity, uid, write_series
+from lmresp.simulate.dicom import Identity, Series, uid, write_series
 from lmresp.terms import Sequence
 
 WHO = Identity("LM-77", "20240305", "PHANTOM^LM-77")
@@ -21,7 +21,7 @@ def image():
 
 
 def test_pixels_and_positions(image, tmp_path):
-    files = write_series(image, Sequence.T1_POST, WHO, tmp_path)
+    files = write_series(Series(image, Sequence.T1_POST, 4.0), WHO, tmp_path)
     data = np.asarray(image.dataobj)
     for k, path in enumerate(files):
         ds = pydicom.dcmread(path)
@@ -39,7 +39,7 @@ def test_pixels_and_positions(image, tmp_path):
 
 def test_header(image, tmp_path):
     headers = {
-        sequence: pydicom.dcmread(write_series(image, sequence, WHO, tmp_path)[0], stop_before_pixels=True)
+        sequence: pydicom.dcmread(write_series(Series(image, sequence, 4.0), WHO, tmp_path)[0], stop_before_pixels=True)
         for sequence in (Sequence.T1_PRE, Sequence.T1_POST, Sequence.FLAIR, Sequence.T2)
     }
     assert [s for s, ds in headers.items() if "ContrastBolusAgent" in ds] == [Sequence.T1_POST]
@@ -55,8 +55,8 @@ def test_header(image, tmp_path):
 
 
 def test_same_input_same_files_with_names_that_say_nothing(image, tmp_path):
-    first = write_series(image, Sequence.FLAIR, WHO, tmp_path / "a")
-    second = write_series(image, Sequence.FLAIR, WHO, tmp_path / "b")
+    first = write_series(Series(image, Sequence.FLAIR, 4.0), WHO, tmp_path / "a")
+    second = write_series(Series(image, Sequence.FLAIR, 4.0), WHO, tmp_path / "b")
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
     assert len({p.name for p in first}) == 5
     assert all("LM" not in p.name and "." not in p.name for p in first)
