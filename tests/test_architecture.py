@@ -28,10 +28,11 @@ ALLOWED = {
     "pathway": BASE | {"criteria"},
     "mri": BASE | {"criteria", "ingest"},
     "ingest": BASE,
+    "deidentify": BASE | {"ingest"},
     "simulate": BASE,
     "report": BASE,
     "provenance": BASE,
-    "cli": BASE | CORE | {"mri", "ingest", "simulate", "report", "provenance"},
+    "cli": BASE | CORE | {"mri", "ingest", "deidentify", "simulate", "report", "provenance"},
 }
 # What a pure module may not touch: files, clocks, randomness, images.
 IMPURE = {"pathlib", "os", "time", "random", "SimpleITK", "nibabel", "pydicom", "skimage", "subprocess"}

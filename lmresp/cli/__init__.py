@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lmresp import RESEARCH_USE, __version__
+from lmresp.cli.simulate import add_simulate
 from lmresp.errors import EXIT_DONE, EXIT_FAILED, LmrespError
 
 RUN_OPTIONS = "STUDY comes first. Any further option is handed to Snakemake as it is (--dry-run, --jobs 50, ...)."
@@ -60,7 +61,7 @@ def _dispatch(arguments: list[str]) -> int:
         return run_step(arguments[1:])
     parser = _parser()
     known, extra = parser.parse_known_args(arguments)
-    if extra and known.command in ("init", "explain", "charter"):
+    if extra and known.command in ("init", "explain", "charter", "export", "simulate"):
         parser.error(f"unknown option: {' '.join(extra)}")
     known.extra = [option for option in extra if option != "--"]
     return _COMMANDS[known.command](known)
@@ -96,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true", help="print the same as data")
 
     _add_charter(commands)
+    _add_export(commands)
+    add_simulate(commands)
 
     demo = commands.add_parser("demo", help="make the demo study and run it", epilog=RUN_OPTIONS, allow_abbrev=False)
     demo.add_argument("study", type=_study_folder, metavar="DIR", nargs="?", default=Path("lmresp-demo"))
@@ -125,6 +128,22 @@ def _add_charter(commands: Any) -> None:
         action.add_argument("charter", metavar="CHARTER", nargs="?", default="default", help=f"{what} (the default)")
     for name in ("a", "b"):
         diff.add_argument(name, metavar=name.upper(), help=what)
+
+
+def _add_export(commands: Any) -> None:
+    """Add ``lmresp export STUDY --to FOLDER`` to the commands of the command line."""
+    export = commands.add_parser(
+        "export",
+        help="copy the images without identity and without faces into a new folder",
+        epilog="What cannot be judged is quarantined: it stays behind and is listed with a reason.",
+        allow_abbrev=False,
+    )
+    export.add_argument("study", type=Path, metavar="STUDY")
+    export.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a folder that is new or empty")
+    export.add_argument("--subject", action="append", metavar="SUBJECT", help="only this subject (can be repeated)")
+    export.add_argument(
+        "--key", type=Path, metavar="FILE", help="secret key, made on first use (default: in the results)"
+    )
 
 
 def _cores(text: str) -> str:
@@ -226,6 +245,18 @@ def _charter(options: argparse.Namespace) -> int:
     return run_charter_command(options)
 
 
+def _export(options: argparse.Namespace) -> int:
+    from lmresp.cli.export import run_export
+
+    return run_export(options)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from lmresp.cli.simulate import run_simulate
+
+    return run_simulate(options)
+
+
 def _demo(options: argparse.Namespace) -> int:
     import os
 
@@ -247,5 +278,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": _run_all,
     "explain": _explain,
     "charter": _charter,
+    "export": _export,
     "demo": _demo,
+    "simulate": _simulate,
 }

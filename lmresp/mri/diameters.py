@@ -21,19 +21,29 @@ Points = npt.NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Diameters:
-    """Two diameters in one slice.
+    """Diameters of one lesion.
 
     Parameters
     ----------
     long_mm, perp_mm : float
-        Longest diameter, and longest chord perpendicular to it, in mm.
+        Longest diameter in the plane, and longest chord perpendicular to it, in the slice where the longest one is
+        largest; 0 if there is no outline.
     slice_index : int
-        Slice (third axis) they were measured in.
+        That slice, counted along the axis across the plane; -1 if there is no outline.
+    solidity : float
+        Area of the outline over that of its convex hull: well below 1 where a vessel is measured with the lesion.
+    other_planes_mm2 : (float, float)
+        Product of the two diameters in the planes across the other two axes, in the order of the axes.
+    feret_mm : float
+        Longest distance between two points of the surface in three dimensions.
     """
 
     long_mm: float
     perp_mm: float
     slice_index: int
+    solidity: float
+    other_planes_mm2: tuple[float, float]
+    feret_mm: float
 
 
 def of_points(points: Points) -> tuple[float, float]:
@@ -54,11 +64,8 @@ def of_points(points: Points) -> tuple[float, float]:
     Exact: the longest pair lies on hull vertices, and the longest chord of a convex polygon in a given direction
     starts at a vertex, so each vertex is tried.
     """
-    if len(points) < 3:
-        return 0.0, 0.0
-    try:
-        hull = points[ConvexHull(points).vertices]
-    except QhullError:
+    hull = _hull(points)
+    if hull is None:
         return 0.0, 0.0
     gaps = hull[:, None, :] - hull[None, :, :]
     lengths = np.hypot(gaps[..., 0], gaps[..., 1])
@@ -69,25 +76,35 @@ def of_points(points: Points) -> tuple[float, float]:
     return longest, _longest_upright_chord(turned)
 
 
+def _hull(points: Points) -> Points | None:
+    """Vertices of the convex hull in order; None if the points span no area (or volume)."""
+    if len(points) <= points.shape[1]:
+        return None
+    try:
+        return np.asarray(points[ConvexHull(points).vertices], dtype=float)
+    except QhullError:
+        return None
+
+
 def _longest_upright_chord(polygon: Points) -> float:
     """Longest chord parallel to the second axis in a convex polygon given in order."""
-    ends = np.roll(polygon, -1, axis=0)
-    best = 0.0
-    for position in polygon[:, 0]:
-        crossings = []
-        for (x0, y0), (x1, y1) in zip(polygon, ends, strict=True):
-            if min(x0, x1) - 1e-9 <= position <= max(x0, x1) + 1e-9:
-                if abs(x1 - x0) < 1e-9:
-                    crossings += [y0, y1]
-                else:
-                    crossings.append(y0 + (position - x0) / (x1 - x0) * (y1 - y0))
-        if crossings:
-            best = max(best, max(crossings) - min(crossings))
-    return float(best)
+    (x0, y0), (x1, y1) = polygon.T, np.roll(polygon, -1, axis=0).T
+    at = polygon[:, :1]  # one row per vertex tried, one column per edge
+    crossed = (np.minimum(x0, x1) - 1e-9 <= at) & (at <= np.maximum(x0, x1) + 1e-9)
+    run = x1 - x0
+    flat = np.abs(run) < 1e-9
+    y = y0 + (at - x0) / np.where(flat, 1.0, run) * np.where(flat, 0.0, y1 - y0)
+    high = np.where(crossed, np.where(flat, np.maximum(y0, y1), y), -np.inf).max(axis=1)
+    low = np.where(crossed, np.where(flat, np.minimum(y0, y1), y), np.inf).min(axis=1)
+    return float((high - low).max())
 
 
 def of_lesion(
-    e: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_], level: float, spacing: npt.NDArray[np.float64]
+    e: npt.NDArray[np.float32],
+    core: npt.NDArray[np.bool_],
+    half: float,
+    spacing: npt.NDArray[np.float64],
+    axis: int = 2,
 ) -> Diameters:
     """Diameters of one lesion in the slice where the longest one is largest.
 
@@ -95,29 +112,64 @@ def of_lesion(
     ----------
     e : float32, shape (I, J, K)
         Enhancement around the lesion.
-    allowed : bool, same shape
-        Where the contour may run (the lesion and 2 mm around it), so that a vessel that touches it is cut off.
-    level : float
+    core : bool, same shape
+        The lesion: the contour runs just outside it, so that a vessel that touches it is cut off.
+    half : float
         Half-maximum level of the contour, in the units of ``e``.
     spacing : float64, shape (3,)
         Voxel size in mm.
+    axis : int
+        The axis across the plane of measurement: the third of an axial grid.
 
     Returns
     -------
     Diameters
-        In the plane of the first two axes; of slices whose longest diameters tie, the one with the larger product.
+        Of slices whose longest diameters tie, the one with the larger product.
     """
-    cut = np.where(allowed, e, np.minimum(e, 0.0)).astype(float)
-    best = Diameters(0.0, 0.0, -1)
-    for k in range(e.shape[2]):
-        if not (cut[:, :, k] > level).any():
-            continue
-        padded = np.pad(cut[:, :, k], 1)
-        outlines = [c for c in _find_contours(padded, level) if len(c) >= 4]
-        if not outlines:
-            continue
-        sized = [of_points((outline - 1) * spacing[:2]) for outline in outlines]
-        longest, perpendicular = max(sized)
-        if (longest, perpendicular) > (best.long_mm, best.perp_mm):
-            best = Diameters(longest, perpendicular, k)
+    # Outside the core nothing reaches the level: where a vessel leaves, the contour ends at its first voxel.
+    cut = np.where(core, e, np.minimum(e, 0.999 * half)).astype(float)
+    planes = []
+    surface = []
+    for across in range(3):
+        outlines = _outlines(cut, half, spacing, across)
+        planes.append(_largest(outlines, across))
+        surface += [outline for _, outline in outlines]
+    long_mm, perp_mm, index, solidity = planes[axis]
+    others = [planes[a][0] * planes[a][1] for a in range(3) if a != axis]
+    hull = _hull(np.concatenate(surface)) if surface else None
+    gaps = 0.0 if hull is None else float(np.linalg.norm(hull[:, None] - hull[None], axis=-1).max())
+    return Diameters(long_mm, perp_mm, index, solidity, (others[0], others[1]), gaps)
+
+
+def _outlines(
+    cut: npt.NDArray[np.float64], half: float, spacing: npt.NDArray[np.float64], across: int
+) -> list[tuple[int, Points]]:
+    """Contours in every slice across an axis: the slice, and points in mm in three dimensions."""
+    found = []
+    for index, plane in enumerate(np.moveaxis(cut, across, 0)):
+        if (plane > half).any():
+            for outline in _find_contours(np.pad(plane, 1), half):
+                points = np.insert(outline - 1, across, index, axis=1) * spacing
+                found.append((index, points))
+    return found
+
+
+def _largest(outlines: list[tuple[int, Points]], across: int) -> tuple[float, float, int, float]:
+    best = (0.0, 0.0, -1, 0.0)
+    for index, points in outlines:
+        flat = np.delete(points, across, axis=1)
+        longest, perpendicular = of_points(flat)
+        if (longest, perpendicular) > best[:2]:
+            best = (longest, perpendicular, index, _solidity(flat))
     return best
+
+
+def _solidity(outline: Points) -> float:
+    """Area of a closed outline over the area of its convex hull."""
+    hull = _hull(outline)
+    return 0.0 if hull is None else _area(outline) / max(_area(hull), 1e-9)
+
+
+def _area(polygon: Points) -> float:
+    x, y = polygon.T
+    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))

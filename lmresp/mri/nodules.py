@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from lmresp.mri import diameters
+from lmresp.mri import diameters, lumps
 from lmresp.mri.enhancement import Enhancement, smooth
 from lmresp.mri.methods import number
-from lmresp.mri.volume import Float, Mask, Matrix, Volume, resample
+from lmresp.mri.volume import Float, Mask, Matrix, Volume
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Nodule:
-    """One compact enhancing lesion; positions in world mm (RAS+)."""
+    """One compact enhancing lesion; positions in world mm (RAS+).
+
+    Parameters
+    ----------
+    center_mm : float64, shape (3,)
+        Centre of the lesion.
+    long_mm, perp_mm : float
+        Longest diameter in the axial plane (in the plane of thick slices), and longest perpendicular to it.
+    volume_mm3 : float
+        Volume inside half of the maximum.
+    measurable : bool
+        More than 5 x 5 mm.
+    lm_related : bool
+        The outer edge is less than 2 mm from the leptomeninges.
+    confidence : float
+        0 to 1: how often a lump like this is a nodule on phantoms and real scans, times what the images allow.
+    note : str
+        What a reader should know, in words; may be empty.
+    other_planes_mm2 : (float, float)
+        Product of the two diameters in the two other planes of the grid.
+    feret_mm : float
+        Longest diameter in three dimensions.
+    """
 
     center_mm: npt.NDArray[np.float64]
     long_mm: float
@@ -26,14 +49,26 @@ class Nodule:
     lm_related: bool
     confidence: float
     note: str
+    other_planes_mm2: tuple[float, float] = (0.0, 0.0)
+    feret_mm: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Found:
-    """Nodules of a scan, largest first, and the voxels they take (on the scan's grid)."""
+    """Nodules of a scan, largest first, and the voxels they take: ``labels`` holds 1 + the index of the nodule."""
 
     nodules: list[Nodule]
-    mask: Mask
+    labels: npt.NDArray[np.uint16]
+
+    @property
+    def mask(self) -> Mask:
+        """Voxels of all nodules, shape of the scan's grid."""
+        return np.asarray(self.labels > 0, dtype=bool)
+
+    def at_least(self, confidence: float) -> Mask:
+        """Voxels of the nodules of at least this confidence, shape of the scan's grid."""
+        sure = [False, *(nodule.confidence >= confidence for nodule in self.nodules)]
+        return np.asarray(np.array(sure, dtype=bool)[self.labels], dtype=bool)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,21 +77,24 @@ class Tissue:
 
     Parameters
     ----------
-    brain, excluded : bool
-        Where to look, and where enhancement is normal.
+    depth : float32
+        Depth below the surface of the brain mask in mm (negative outside).
     csf : float32
         CSF fraction before contrast.
     white : bool
         White matter before contrast.
-    depth : float32
-        Depth below the brain surface in mm.
+    ventricle : bool
+        The ventricles: their wall is not leptomeninges.
+    normal : mapping of str to bool array
+        Where compact enhancement may be normal, by the name a reader is told ("dural sinus", "choroid plexus"). A
+        lump there is kept, with less confidence.
     """
 
-    brain: Mask
-    excluded: Mask
+    depth: Float
     csf: Float
     white: Mask
-    depth: Float
+    ventricle: Mask
+    normal: Mapping[str, Mask]
 
 
 def find(enhancement: Enhancement, tissue: Tissue, quality: float, edge_mm: float) -> Found:
@@ -67,7 +105,7 @@ def find(enhancement: Enhancement, tissue: Tissue, quality: float, edge_mm: floa
     enhancement : Enhancement
         Map in white-matter units, and its noise.
     tissue : Tissue
-        Where to look, and what is around.
+        What is around.
     quality : float
         0 to 1: what the images allow (slice thickness, registration); multiplies every confidence.
     edge_mm : float
@@ -79,152 +117,107 @@ def find(enhancement: Enhancement, tissue: Tissue, quality: float, edge_mm: floa
 
     Notes
     -----
-    On a grid of about 1 mm: threshold at ``max(0.35, 6 noise)``, opening by a ball of 1.6 mm, 6-connected components; a
-    component is a nodule if its inscribed sphere is wide enough in millimetres and against the sphere of equal volume.
-    Leptomeningeal if its edge is less than 2 mm from CSF or the brain surface (Le Rhun 2019, footnote 1) and it is not
-    embedded in white matter.
+    Lumps (:func:`lmresp.mri.lumps.find`) above ``max(0.35, 6 noise)`` whose centre lies in the brain; how likely each
+    is a nodule by a logistic function of its shape (see ``parameters/nodules.yaml``); diameters on the contour at half
+    of its brightness. Leptomeningeal if its edge is less than 2 mm from CSF outside the ventricles or from the brain
+    surface (Le Rhun 2019, footnote 1) and it is not embedded in white matter.
     """
     e = enhancement.map
-    level = max(number("nodules.threshold"), number("nodules.threshold_noise") * enhancement.noise)
-    surroundings = _Surroundings(
-        e.like(smooth(e, number("enhancement.smooth_mm"))),
-        e.like(tissue.brain & ~tissue.excluded),
-        e.like(np.maximum(tissue.csf * tissue.brain, ~tissue.brain)),
-        e.like(tissue.white & tissue.brain),
-        e.like(tissue.depth),
+    values = smooth(e, number("enhancement.smooth_mm"))
+    seen = np.where(tissue.depth > -number("nodules.outside_mm"), values, np.float32(0))
+    lowest = max(number("nodules.threshold"), number("nodules.threshold_noise") * enhancement.noise)
+    found: list[tuple[Nodule, lumps.Shape]] = []
+    for lump in lumps.find(seen, e.spacing, lowest):
+        shape = lumps.describe(lump, seen, e.spacing)
+        nodule = _judge(shape, seen, e, tissue, quality, edge_mm)
+        if nodule is not None:
+            found.append((nodule, shape))
+    found.sort(key=lambda one: (-one[0].long_mm * one[0].perp_mm, tuple(one[0].center_mm)))
+    labels = np.zeros(e.shape, np.uint16)
+    for n in range(len(found), 0, -1):  # where two touch, the larger keeps the voxel
+        labels[found[n - 1][1].box][found[n - 1][1].core] = n
+    return Found([nodule for nodule, _ in found], labels)
+
+
+def likelihood(shape: lumps.Shape) -> float:
+    """Fraction of lumps of this shape that are nodules, 0 to 1: logistic, fitted on phantoms and real scans."""
+    score = (
+        number("nodules.weight_constant")
+        + number("nodules.weight_elongation") * float(np.log(shape.elongation))
+        + number("nodules.weight_attached") * float(np.sqrt(shape.attached))
+        + number("nodules.weight_across") * float(np.log(np.clip(shape.across_mm, 1.0, number("nodules.across_mm"))))
+        + number("nodules.weight_fill") * shape.fill
+    )
+    return float(1 / (1 + np.exp(-score)))
+
+
+def _judge(
+    shape: lumps.Shape, values: Float, e: Volume, tissue: Tissue, quality: float, edge_mm: float
+) -> Nodule | None:
+    """Measure one lump; None if it lies outside the brain or is hardly ever a nodule."""
+    middle = np.argwhere(shape.core).mean(axis=0) + [s.start for s in shape.box]
+    i, j, k = (round(float(c)) for c in middle)
+    depth = float(tissue.depth[i, j, k])
+    if depth <= -number("nodules.surface_mm"):
+        return None
+    confidence = likelihood(shape) * quality
+    notes = []
+    for name, zone in sorted(tissue.normal.items()):
+        if float(zone[shape.box][shape.core].mean()) > 0.5:
+            free = shape.attached < number("nodules.free")  # a piece of a sinus never is
+            confidence *= number(f"nodules.normal_{'free' if free else 'attached'}_confidence")
+            notes.append(f"where a {name} enhances normally: a reader must look")
+            break
+    if depth < number("nodules.surface_mm"):
+        confidence *= number("nodules.surface_confidence")
+        notes.append("at the surface of the brain mask: a vein or dura looks the same")
+    if confidence < number("nodules.least_confidence"):
+        return None
+    axis = _across(e)
+    sizes = diameters.of_lesion(values[shape.box], shape.core, 0.5 * shape.height, e.spacing, axis)
+    limit = number("nodules.measurable_mm")
+    if min(abs(sizes.long_mm - limit), abs(sizes.perp_mm - limit)) <= number("nodules.borderline_mm"):
+        notes.insert(0, "borderline: within 0.5 mm of the limit for a measurable nodule")
+    if sizes.perp_mm < number("nodules.roundness") * sizes.long_mm or sizes.solidity < number("nodules.solidity"):
+        notes.append("irregular outline: a vessel may touch it")
+    if lumps.is_thick(e.spacing):
+        notes.append("thick slices: diameters in the plane of the slices only")
+    return Nodule(
+        center_mm=np.asarray((e.affine @ [*middle, 1.0])[:3], dtype=float),
+        long_mm=sizes.long_mm,
+        perp_mm=sizes.perp_mm,
+        volume_mm3=shape.volume_mm3,
+        measurable=sizes.long_mm > limit and sizes.perp_mm > limit,
+        lm_related=_touches_leptomeninges(shape, tissue, e.spacing, edge_mm),
+        confidence=round(confidence, 3),
+        note="; ".join(notes),
+        other_planes_mm2=sizes.other_planes_mm2,
+        feret_mm=sizes.feret_mm,
+    )
+
+
+def _across(e: Volume) -> int:
+    """The axis across the plane of measurement: that of thick slices, else the one nearest to head to foot."""
+    if lumps.is_thick(e.spacing):
+        return int(e.spacing.argmax())
+    return int(np.abs(e.affine[2, :3] / e.spacing).argmax())
+
+
+def _touches_leptomeninges(
+    shape: lumps.Shape, tissue: Tissue, spacing: npt.NDArray[np.float64], edge_mm: float
+) -> bool:
+    inside = tissue.depth[shape.box] > 0
+    fluid = (tissue.csf[shape.box] > number("nodules.csf_fraction")) & ~tissue.ventricle[shape.box] | ~inside
+    # From the edge of the lesion to the edge of the fluid: half a voxel is taken off at each end.
+    away = ndimage.distance_transform_edt(~shape.core, sampling=spacing)
+    gap = away[fluid & ~shape.core]
+    edge = float(gap.min()) - float(spacing.mean()) if gap.size else np.inf
+    shell = (away > 1) & (away <= 4)
+    embedded = bool(shell.any()) and float((tissue.white[shape.box] & inside)[shell].mean()) > number(
+        "nodules.white_shell"
     )
     slack = number("nodules.slice_widening") * max(0.0, edge_mm - 1.0)
-    nodules: list[Nodule] = []
-    taken = np.zeros(e.shape, bool)
-    for region, group in _regions((surroundings.values.array > level) & tissue.brain & ~tissue.excluded, e):
-        place, candidate = surroundings.within(region, group, level)
-        ball = _ball(number("nodules.opening_mm"), place.grid.spacing)
-        labels, count = ndimage.label(ndimage.binary_opening(candidate, ball))
-        mine = np.zeros(candidate.shape, np.float32)
-        for n, box in enumerate(ndimage.find_objects(labels, count), start=1):
-            wide = tuple(slice(max(0, s.start - 6), s.stop + 6) for s in box)
-            part = labels[wide] == n
-            here = place.cut(wide)
-            nodule = _measure(part, here, level, slack, quality, enhancement.noise)
-            if nodule is not None:
-                nodules.append(nodule)
-                grown = ndimage.binary_dilation(part, iterations=2) & (here.values > level)
-                mine[wide] = np.maximum(mine[wide], grown)
-        if mine.any():
-            coarse_part = _part(e, region)
-            taken[region] |= resample(place.grid.like(mine), coarse_part) > 0.5
-    nodules.sort(key=lambda nodule: (-nodule.long_mm * nodule.perp_mm, tuple(nodule.center_mm)))
-    return Found(nodules, taken)
-
-
-def _regions(candidate: Mask, grid: Volume) -> list[tuple[tuple[slice, ...], Mask]]:
-    """Groups of candidate voxels with a box around each: two groups cannot touch on a finer grid."""
-    groups, count = ndimage.label(ndimage.binary_dilation(candidate, np.ones((3, 3, 3))), np.ones((3, 3, 3)))
-    sizes = np.bincount(groups[candidate], minlength=count + 1) * grid.voxel_mm3
-    pad = np.ceil(number("nodules.surroundings_mm") / grid.spacing).astype(int)
-    regions = []
-    for group, box in enumerate(ndimage.find_objects(groups, count), start=1):
-        if sizes[group] >= 0.5 * number("nodules.smallest_mm3"):
-            wide = tuple(
-                slice(max(0, s.start - p), min(n, s.stop + p)) for s, p, n in zip(box, pad, grid.shape, strict=True)
-            )
-            regions.append((wide, groups[wide] == group))
-    return regions
-
-
-def _part(grid: Volume, box: tuple[slice, ...]) -> Volume:
-    affine = grid.affine.copy()
-    affine[:3, 3] = (grid.affine @ [*(s.start for s in box), 1.0])[:3]
-    return Volume(grid.array[box], affine)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Surroundings:
-    """Maps of the whole scan from which the place of a group is cut, on voxels of about 1 mm."""
-
-    values: Volume
-    search: Volume
-    fluid: Volume
-    white: Volume
-    depth: Volume
-
-    def within(self, box: tuple[slice, ...], group: Mask, level: float) -> tuple[_Place, Mask]:
-        fine = _fine_grid(_part(self.values, box))
-        values = resample(_part(self.values, box), fine)
-        search = _part(self.search, box)
-        candidate = (values > level) & (resample(search.like(search.array * group), fine) > 0.5)
-        place = _Place(
-            values,
-            resample(_part(self.fluid, box), fine) > number("nodules.csf_fraction"),
-            resample(_part(self.white, box), fine) > 0.5,
-            resample(_part(self.depth, box), fine) < number("nodules.convexity_mm"),
-            fine,
-            tuple(slice(0, n) for n in fine.shape),
-        )
-        return place, candidate
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Place:
-    """Surroundings of one component, in its box."""
-
-    values: Float
-    fluid: Mask
-    white: Mask
-    shallow: Mask
-    grid: Volume
-    box: tuple[slice, ...]
-
-    def cut(self, box: tuple[slice, ...]) -> _Place:
-        return _Place(self.values[box], self.fluid[box], self.white[box], self.shallow[box], self.grid, box)
-
-
-def _measure(part: Mask, place: _Place, level: float, slack: float, quality: float, noise: float) -> Nodule | None:
-    """Decide whether one component is a nodule, and measure it."""
-    values, grid = place.values, place.grid
-    voxel, spacing = grid.voxel_mm3, grid.spacing
-    volume = float(part.sum()) * voxel
-    if volume < number("nodules.smallest_mm3"):
-        return None
-    filled = ndimage.binary_fill_holes(part)  # a ring with a necrotic centre is one lesion
-    inner = ndimage.distance_transform_edt(np.pad(filled, 1), sampling=spacing)
-    inscribed = 2 * float(inner.max()) - float(spacing.min()) / 2
-    equivalent = float(np.cbrt(6 * volume / np.pi))
-    if inscribed < number("nodules.inscribed_mm") + slack or inscribed / equivalent < number("nodules.compactness"):
-        return None
-    if _elongation(filled, spacing) > number("nodules.elongation"):
-        return None
-    half = max(level, 0.5 * float(np.percentile(values[filled], 75)))
-    distance = ndimage.distance_transform_edt(~filled, sampling=spacing)
-    allowed = distance <= number("nodules.rim_mm")
-    found = diameters.of_lesion(values, allowed, half, spacing)
-    if found.perp_mm < number("nodules.roundness") * found.long_mm:
-        return None
-    index = np.argwhere(filled).mean(axis=0) + [s.start for s in place.box]
-    center = (grid.affine @ [*index, 1.0])[:3]
-    outline = (values > half) & allowed
-    # From the edge of the lesion to the edge of the fluid: half a voxel is taken off at each end.
-    away = ndimage.distance_transform_edt(~outline, sampling=spacing)
-    gap = away[place.fluid & ~outline]
-    embedded = float(place.white[(away > 1) & (away <= 4)].mean()) > number("nodules.white_shell")
-    edge = float(gap.min()) - float(spacing.mean()) if gap.size else np.inf
-    limit = number("nodules.measurable_mm")
-    borderline = min(abs(found.long_mm - limit), abs(found.perp_mm - limit)) < 0.5
-    height = float(np.percentile(values[filled], 75))
-    signal = 1 - float(np.exp(-max(height / max(noise, 1e-6) - 3, 0) / 3))
-    shape = min(1.0, inscribed / equivalent / 0.75) * min(1.0, found.perp_mm / found.long_mm / 0.75)
-    middle = tuple(round(c) for c in np.argwhere(filled).mean(axis=0))
-    zone = number("nodules.convexity_confidence") if place.shallow[middle] else 0.9
-    return Nodule(
-        center_mm=np.asarray(center, dtype=float),
-        long_mm=found.long_mm,
-        perp_mm=found.perp_mm,
-        volume_mm3=float(outline.sum()) * voxel,
-        measurable=found.long_mm > limit and found.perp_mm > limit,
-        lm_related=bool(edge < number("nodules.leptomeningeal_mm") + slack and not embedded),
-        confidence=round(quality * signal * shape * zone, 3),
-        note="within 0.5 mm of the limit for a measurable nodule" if borderline else "",
-    )
+    return edge < number("nodules.leptomeningeal_mm") + slack and not embedded
 
 
 def match(
@@ -262,27 +255,3 @@ def match(
             pairs[n] = m
             free.discard(m)
     return pairs, sorted(free)
-
-
-def _elongation(part: Mask, spacing: npt.NDArray[np.float64]) -> float:
-    """Ratio of the longest to the shortest principal axis of a set of voxels."""
-    points = np.argwhere(part) * spacing
-    spread = np.linalg.eigvalsh(np.cov(points.T) + np.diag(spacing**2 / 12))
-    return float(np.sqrt(spread[-1] / spread[0]))
-
-
-def _fine_grid(e: Volume) -> Volume:
-    """Return a grid of voxels no coarser than about 1 mm over the same box (the same grid if it is fine enough)."""
-    factors = np.maximum(1, np.round(e.spacing / number("nodules.grid_mm")).astype(int))
-    if factors.max() == 1:
-        return Volume(np.zeros(e.shape, np.float32), e.affine)
-    affine = e.affine.copy()
-    affine[:3, :3] = e.affine[:3, :3] / factors
-    affine[:3, 3] += affine[:3, :3] @ ((1 - factors) / 2)
-    return Volume(np.zeros(tuple(np.array(e.shape) * factors), np.float32), affine)
-
-
-def _ball(radius: float, spacing: npt.NDArray[np.float64]) -> Mask:
-    reach = [max(1, int(radius / s)) for s in spacing]
-    grid = np.meshgrid(*[np.arange(-r, r + 1) * s for r, s in zip(reach, spacing, strict=True)], indexing="ij")
-    return np.asarray(sum(axis**2 for axis in grid) <= radius**2 + 1e-6, dtype=bool)
