@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+from collections.abc import Sequence
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from lmresp.mri.methods import number
+from lmresp.mri.methods import number, numbers
 from lmresp.mri.volume import Float, Mask, Volume, world_axes
 
 
@@ -33,7 +34,7 @@ class Template:
     grey, white, csf : float32
         Probabilities, 0 to 1; CSF is what is left inside the mask.
     ventricles : bool
-        Core of the lateral ventricles and of the third: connected deep CSF without the midline cisterns.
+        Core of the lateral ventricles and of the third: connected deep CSF without the cisterns.
     """
 
     brain: Volume
@@ -85,22 +86,32 @@ def load() -> Template:
     return Template(t1, mask, grey_p, white_p, csf.astype(np.float32), _ventricles(t1, mask, csf))
 
 
+def within(axes: Sequence[Float], name: str) -> Mask:
+    """Voxels whose template coordinates lie in any box of a parameter.
+
+    Parameters
+    ----------
+    axes : three float32 arrays of one shape
+        x, y and z in template mm.
+    name : str
+        Parameter: rows of name, |x| from, to, y from, to, z from, to.
+    """
+    aside, y, z = np.abs(axes[0]), axes[1], axes[2]
+    out = np.zeros(aside.shape, dtype=bool)
+    for _, left, right, back, front, low, high in numbers(name):
+        out |= (aside >= left) & (aside < right) & (y >= back) & (y < front) & (z >= low) & (z < high)
+    return out
+
+
 def _ventricles(t1: Volume, mask: Mask, csf: Float) -> Mask:
-    """Deep CSF inside the box of the lateral ventricles; the cisterns that touch it are cut off by boxes (mm, MNI)."""
-    x, y, z = world_axes(t1)
+    """Fluid of the lateral and third ventricles: connected, deep, and inside their anatomical limits."""
+    axes = world_axes(t1)
     deep = ndimage.distance_transform_edt(mask, sampling=t1.spacing) > number("ventricles.depth_mm")
-    core = (csf > 0.4) & deep & (np.abs(x) < 46) & (y > -70) & (y < 45) & (z > -25) & (z < 36)
-    fissure = ((np.abs(x) < 7) & (y > 26)) | ((np.abs(x) < 9) & (y < -36) & (z > -15)) | ((np.abs(x) < 6) & (z > 24))
-    cisterns = ((np.abs(x) < 20) & (y < -22) & (z < 10)) | ((np.abs(x) < 30) & (y > -24) & (z < -4))
-    labels, count = ndimage.label(core & ~fissure & ~cisterns)
-    kept = np.zeros_like(mask)
-    for n, box in enumerate(ndimage.find_objects(labels, count), start=1):
-        part = labels[box] == n
-        centre_x = float(x[box][part].mean())
-        # The pair of lateral ventricles is one symmetric component; the insular cisterns lie on one side each.
-        if part.sum() * t1.voxel_mm3 > 400 and abs(centre_x) < 8:
-            kept[box] |= part
-    return kept
+    lateral = deep & within(axes, "ventricles.lateral_mm") & ~within(axes, "ventricles.cisterns_mm")
+    labels, _ = ndimage.label((csf > 0.4) & (lateral | within(axes, "ventricles.third_mm")))
+    sizes = np.bincount(labels.ravel()) * t1.voxel_mm3
+    sizes[0] = 0
+    return np.asarray(np.isin(labels, np.flatnonzero(sizes > number("ventricles.least_mm3"))), dtype=bool)
 
 
 def _with_head(t1: Volume, mask: Mask) -> Float:
