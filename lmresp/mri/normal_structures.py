@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 from scipy import ndimage
 
-from lmresp.mri import template
+from lmresp.mri import regions, template
 from lmresp.mri.brain import signed_distance
 from lmresp.mri.methods import number, numbers
 from lmresp.mri.volume import Float, Mask, Matrix, Volume, resample, world_axes
@@ -28,6 +28,16 @@ class Zones:
     vessels: Mask
     sheets: Mask
     sinuses: Mask
+    closed: Mask
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dura:
+    """Enhancing dura: its voxels, the part of the brain's surface under bright dura, and whether that is diffuse."""
+
+    mask: Mask
+    share: float
+    diffuse: bool
 
 
 def zones(grid: Volume, to_template: Matrix, depth: Float) -> Zones:
@@ -55,44 +65,26 @@ def zones(grid: Volume, to_template: Matrix, depth: Float) -> Zones:
     transverse = (y < -42) & lateral & (np.abs(z + 18 + 0.12 * np.abs(x)) < 7) & shallow
     sinuses = sagittal | transverse
     falx = (np.abs(x) < number("normal.falx_half_width_mm")) & ((z > 26) | ((z > -20) & ((y > 28) | (y < -46))))
-    roof = np.abs(z - (4 - 0.45 * np.abs(x))) < number("normal.tentorium_half_mm")
-    tentorium = roof & (y < -30) & (np.abs(x) < 62)
+    large = regions.parts()
+    roof = [resample(part, grid, to_template) for part in (large.cerebrum, large.cerebellum)]
+    tentorium = (np.maximum(roof[0], roof[1]) < number("normal.tentorium_half_mm")) & (z > -70)
     found = sinuses.copy()
-    for _, x0, x1, y0, y1, z0, z1 in numbers("normal.boxes"):
-        found |= (x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1)
-    for _, radius, points in numbers("normal.tubes"):
-        found |= _tube((x, y, z), points, radius)
+    closed = sinuses | falx | tentorium
+    for _, kind, x0, x1, y0, y1, z0, z1 in numbers("normal.boxes"):
+        box = (x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1)
+        found |= box
+        closed |= box & (kind == "closed")
+    for _, kind, radius, points in numbers("normal.tubes"):
+        tube = _tube((x, y, z), points, radius)
+        found |= tube
+        closed |= tube & (kind == "closed")
     plexus = np.zeros_like(found)
     for _, radius, points in numbers("normal.choroid"):
         plexus |= _tube((x, y, z), points, radius)
     base = template.load()
     near = ndimage.binary_dilation(base.ventricles, iterations=3) | (base.csf > 0.5)
-    found |= plexus & (resample(base.brain.like(near), grid, to_template) > 0.5)
-    return Zones(found, falx | tentorium, sinuses)
-
-
-def plate_and_tube(e: Volume, where: Mask) -> tuple[Float, Float]:
-    """Shape of bright structures at each voxel of ``where``, from the Hessian (sigma 1 mm, or one voxel if coarser).
-
-    Returns
-    -------
-    plate, tube : float32, shape (number of voxels in ``where``,)
-        ``(|l1| - |l2|) / |l1|`` and ``(|l2| - |l3|) / |l1|`` of the sorted eigenvalues; a film in a sulcus is a
-        plate, a vein a tube.
-    """
-    if not where.any():
-        return np.zeros(0, np.float32), np.zeros(0, np.float32)
-    spacing = e.spacing
-    sigma = np.maximum(number("linear.hessian_mm") / spacing, 0.7)
-    hessian = np.empty((int(where.sum()), 3, 3), np.float32)
-    for a in range(3):
-        for b in range(a, 3):
-            order = [int(axis == a) + int(axis == b) for axis in range(3)]
-            second = ndimage.gaussian_filter(e.array, sigma, order=order)[where] / (spacing[a] * spacing[b])
-            hessian[:, a, b] = hessian[:, b, a] = second
-    values = np.sort(np.abs(np.linalg.eigvalsh(hessian)), axis=1)[:, ::-1]
-    first = np.maximum(values[:, 0], 1e-9)
-    return (values[:, 0] - values[:, 1]) / first, (values[:, 1] - values[:, 2]) / first
+    plexus &= resample(base.brain.like(near), grid, to_template) > 0.5
+    return Zones(found | plexus, falx | tentorium, sinuses, closed | plexus)
 
 
 def sinus_signal(e: Float, sinuses: Mask, near_brain: Mask) -> float | None:
@@ -101,7 +93,50 @@ def sinus_signal(e: Float, sinuses: Mask, near_brain: Mask) -> float | None:
     bright = values[values > 0.5]
     if bright.size < 50:
         return None
-    return float(np.median(bright[bright > np.percentile(bright, 50)]))
+    return float(np.median(bright[bright >= np.percentile(bright, 50)]))
+
+
+def dura(e: Float, mask: Mask, depth: Float, grid: Volume, veins: float) -> Dura:
+    """Find enhancement of the dura and of sinuses beside the mask by its continuity with the surface.
+
+    Parameters
+    ----------
+    e : float32
+        Lightly smoothed enhancement in white-matter units.
+    mask : bool
+        Brain with its CSF.
+    depth : float32
+        Depth below the surface of ``mask`` in mm (negative outside).
+    grid : Volume
+        Grid of the arrays.
+    veins : float
+        Enhancement of the dural sinuses, in the same units.
+
+    Returns
+    -------
+    Dura
+
+    Notes
+    -----
+    Bright voxels of the outermost rim grow inwards through bright voxels for a few millimetres. Diffuse dural
+    enhancement, as after a lumbar puncture or with a shunt, is called when most of the surface is as bright as
+    ``normal.dura_diffuse`` of the sinuses.
+    """
+    bright = number("normal.dura_signal") * veins
+    reach = number("normal.dura_reach_mm")
+    steps = max(1, round(reach / float(grid.spacing.min())))
+    rim = number("normal.dura_rim_mm")
+    seed = (depth <= rim) & (depth > -reach) & (e > bright)
+    band = (e > bright) & (depth > -reach) & (depth <= rim + reach)
+    grown = ndimage.binary_dilation(seed, iterations=steps, mask=band) if seed.any() else seed
+    wide = number("normal.dura_shell_mm")
+    at = mask & (depth > 0) & (depth <= rim)
+    highest = ndimage.maximum_filter(
+        np.where((depth > -wide) & (depth < rim), e, -1),
+        size=[2 * max(1, round(0.75 * wide / s)) + 1 for s in grid.spacing],
+    )
+    share = float((highest[at] > number("normal.dura_diffuse") * veins).mean()) if at.any() else 0.0
+    return Dura(grown, share, share > number("normal.dura_share"))
 
 
 def surface_depth(mask: Mask, grid: Volume) -> Float:
