@@ -45,7 +45,7 @@ np.savez_compressed(sys.argv[2], mask=np.asarray(mask.dataobj) > 0,
 
 
 def _core(volume: Volume, edge: int) -> Mask:
-    table()["brain"]["network_voxels"]["value"] = edge
+    table()["brain"]["network_voxels"]["value"] = [edge]
     found = brain._largest(deepbet_brain.probability(volume) > 0.5)
     return np.asarray(ndimage.binary_fill_holes(found), dtype=bool)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from lmresp import queries, store
@@ -24,8 +25,9 @@ class Plan:
     ----------
     results : dict of str to str
         Scan name to its result file, relative to the results folder.
-    references : dict of str to str or None
-        Scan name to the name of its reference scan; ``None`` for the reference scan itself.
+    earlier : dict of str to tuple of str
+        Scan name to the subject's scans that it is compared with, in order of time: those from the reference scan on
+        that come before it. Empty for the reference scan itself and where there is none.
     data_cut : str
         The study's data cut, ISO date.
     tables : tuple of str
@@ -33,7 +35,7 @@ class Plan:
     """
 
     results: dict[str, str]
-    references: dict[str, str | None]
+    earlier: dict[str, tuple[str, ...]]
     data_cut: str = ""
     tables: tuple[str, ...] = TABLES
 
@@ -48,10 +50,20 @@ class Plan:
             *(f"work/{strand}.queries.csv" for strand in ("csf", "steroids", "neuro", "mri")),
         ]
 
-    def reference_result(self, scan: str) -> list[str]:
-        """Return the result file of a scan's reference scan, as a list that is empty when there is none."""
-        reference = self.references.get(scan)
-        return [self.results[reference]] if reference else []
+    def earlier_results(self, scan: str) -> list[str]:
+        """Return the result files of the scans that a scan is compared with."""
+        return [self.results[one] for one in self.earlier.get(scan, ())]
+
+    @cached_property
+    def _scans_of(self) -> dict[str, list[str]]:
+        out: dict[str, list[str]] = {}
+        for scan in self.earlier:
+            out.setdefault(scan.split("_", 1)[0], []).append(scan)
+        return out
+
+    def records_of(self, subject: str) -> list[str]:
+        """Return the records of a subject's scans (``sub-01``), in order of time."""
+        return [f"work/scans/{scan}.json" for scan in self._scans_of.get(subject, ())]
 
 
 def plan_study(folder: Path) -> Plan:
@@ -131,10 +143,25 @@ def read_plan(folder: Path) -> Plan:
     if not (work / "index.json").is_file():
         raise StudyError("the study has no index yet", where=str(folder), allowed="start with `lmresp run STUDY`")
     index = store.read_json(work / "index.json")
-    references = {entry["scan"]: entry["reference"] for entry in index["scans"]}
-    results = {scan: result_path(scan) for scan in references}
+    earlier = _earlier(index["scans"])
+    results = {scan: result_path(scan) for scan in earlier}
     data_cut = str(store.read_json(work / "study.json")["data_cut"])
-    return Plan(results=results, references=references, data_cut=data_cut)
+    return Plan(results=results, earlier=earlier, data_cut=data_cut)
+
+
+def _earlier(scans: Sequence[Mapping[str, str | None]]) -> dict[str, tuple[str, ...]]:
+    """Scans that each scan is compared with: its subject's, from the reference scan on and before it."""
+    out: dict[str, tuple[str, ...]] = {}
+    since: dict[str | None, list[str]] = {}  # reference scan -> it and what followed so far
+    for entry in sorted(scans, key=lambda e: (float(e["visit_num"] or 0), str(e["scan"]))):
+        scan = str(entry["scan"])
+        if entry["reference"] is None:
+            out[scan] = ()
+            since[scan] = [scan]
+        else:
+            out[scan] = tuple(since[entry["reference"]])
+            since[entry["reference"]].append(scan)
+    return out
 
 
 def result_path(scan: str) -> str:

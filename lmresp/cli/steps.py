@@ -89,13 +89,25 @@ def _check_study(o: argparse.Namespace) -> None:
     check_study_files(open_study(o.study), o.queries)
 
 
-def _measure_scan(o: argparse.Namespace) -> None:
+def _one_core() -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
         os.environ[name] = "1"  # one core per job: other jobs use the rest, and the bytes repeat
+
+
+def _align_subject(o: argparse.Namespace) -> None:
+    _one_core()
+    from lmresp.mri.subject_space import align_subject
+
+    align_subject(o.study, [store.read_json(record) for record in o.files], o.results)
+
+
+def _measure_scan(o: argparse.Namespace) -> None:
+    _one_core()
     from lmresp.mri.scan import measure_scan
     from lmresp.report.scan_page import write_scan_page
 
-    result = measure_scan(o.study, store.read_json(o.record), o.results)
+    earlier = [file.name.removesuffix("_scan.json") for file in o.files]
+    result = measure_scan(o.study, store.read_json(o.record), o.results, earlier)
     write_scan_page(o.results, str(result["scan"]))
 
 
@@ -225,7 +237,8 @@ def _write_report(o: argparse.Namespace) -> None:
 _STEPS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[str, ...]]] = {
     "ingest-table": (_ingest_table, ("table_name", "data_cut", "raw", "rows", "queries")),
     "check-study": (_check_study, ("study", "queries")),
-    "measure-scan": (_measure_scan, ("study", "record", "results")),
+    "align-subject": (_align_subject, ("study", "results", "files")),
+    "measure-scan": (_measure_scan, ("study", "record", "results", "files")),
     "grade-csf": (_grade_csf, ("table", "charter", "subjects", "visits", "rows", "queries")),
     "grade-steroids": (_grade_steroids, ("table", "charter", "subjects", "visits", "rows", "queries")),
     "grade-neuro": (_grade_neuro, ("table", "steroids", "charter", "subjects", "visits", "rows", "queries")),

@@ -16,18 +16,24 @@ COLUMNS = (
     "source",
     "compartment",
     "measure",
+    "region",
     "value",
     "unit",
     "uncertainty",
     "reference_value",
     "change_percent",
+    "nadir_value",
+    "nadir_change_percent",
     "qc",
     "qc_reason",
     "method",
     "row_id",
 )
 AUTOMATED, GIVEN = "lmresp", "study"
-_MEASURED = ("compartment", "measure", "value", "unit", "uncertainty", "reference_value", "change_percent")
+_MEASURED = (
+    *("compartment", "measure", "region", "value", "unit", "uncertainty"),
+    *("reference_value", "change_percent", "nadir_value", "nadir_change_percent"),
+)
 _QUALITY = ("qc", "qc_reason", "method")
 
 
@@ -59,7 +65,7 @@ def measures_table(scans: Iterable[Mapping[str, Any]], given: pd.DataFrame) -> p
         if "scan_dtc" in given.columns:
             own = own.assign(scan_date=given["scan_dtc"])
         table = pd.concat([table, own])
-    order = ["subject_id", "visit_num", "scan_date", "source", "compartment", "measure"]
+    order = ["subject_id", "visit_num", "scan_date", "source", "compartment", "measure", "region"]
     return table.reindex(columns=list(COLUMNS)).fillna("").sort_values(order, kind="stable").reset_index(drop=True)
 
 

@@ -1,206 +1,232 @@
-"""From what was found to the rows of the scan result: findings with their status, measures, the facts of the draft."""
+"""From what was found to the rows of the scan result: findings with their tracks, measures, the facts of the draft."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from lmresp.mri import change, draft, nodules, qc, ventricles
-from lmresp.mri.measurement import ReferenceScan, measure_row
+from lmresp.mri import draft, qc, ventricles
+from lmresp.mri.compare import Against, Tracked
+from lmresp.mri.earlier import Earlier
+from lmresp.mri.enhancing import Enhancing
+from lmresp.mri.measurement import KnownNodule, measure_row
 from lmresp.mri.methods import number
-from lmresp.mri.steps import Enhancing, Prepared, inverse
-from lmresp.mri.volume import Mask, Volume
+from lmresp.mri.nodules import Nodule
+from lmresp.mri.prepare import Prepared
+
+
+def finding_rows(scan: Prepared, found: Enhancing, tracked: Tracked) -> list[dict[str, Any]]:
+    """Rows of ``findings``: nodules first, largest first, then the largest pieces of film."""
+    to_voxel = np.linalg.inv(scan.anchor.affine)
+    rows: list[dict[str, Any]] = []
+    for nodule, state in zip(found.nodules.nodules if found.nodules else (), tracked.states, strict=True):
+        voxel = (to_voxel @ [*nodule.center_mm, 1.0])[:3]
+        rows.append(
+            {
+                "id": len(rows) + 1,
+                "kind": "nodule",
+                "track": state.track,
+                "region": "",
+                "long_mm": round(nodule.long_mm, 1),
+                "perp_mm": round(nodule.perp_mm, 1),
+                "other_planes_mm2": [round(product, 1) for product in nodule.other_planes_mm2],
+                "feret_mm": round(nodule.feret_mm, 1),
+                "uncertainty_mm": round(diameter_uncertainty(scan), 2),
+                "volume_mm3": round(nodule.volume_mm3, 1),
+                "area_mm2": None,
+                "center_mm": [round(float(c), 1) for c in nodule.center_mm],
+                "voxel": [round(float(c)) for c in voxel],
+                "measurable": nodule.measurable,
+                "lm_related": nodule.lm_related,
+                "confidence": round(nodule.confidence, 3),
+                "status": state.status,
+                "note": "; ".join(filter(None, [nodule.note, state.note])),
+            }
+        )
+    pieces = found.film.components[: int(number("linear.listed"))] if found.film else []
+    for piece in pieces:
+        doubtful = piece.confidence < number("draft.linear_sure")
+        rows.append(
+            {
+                "id": len(rows) + 1,
+                "kind": "linear",
+                "track": None,
+                "region": piece.region,
+                "long_mm": None,
+                "perp_mm": None,
+                "other_planes_mm2": None,
+                "feret_mm": None,
+                "uncertainty_mm": None,
+                "volume_mm3": round(piece.volume_mm3, 1),
+                "area_mm2": round(piece.area_mm2, 1),
+                "center_mm": [round(float(c), 1) for c in (scan.anchor.affine @ [*piece.voxel, 1.0])[:3]],
+                "voxel": [round(float(c)) for c in piece.voxel],
+                "measurable": False,
+                "lm_related": True,
+                "confidence": round(piece.confidence, 3),
+                "status": tracked.film_status(piece.label),
+                "note": "may be vessel: a reader must look" if doubtful else "",
+            }
+        )
+    return rows
+
+
+def diameter_uncertainty(scan: Prepared) -> float:
+    """Uncertainty of one diameter, mm: half a voxel diagonal in the plane, at least 0.5."""
+    return max(0.5, 0.5 * float(np.hypot(*np.sort(scan.anchor.spacing)[:2])))
+
+
+def sure(nodules: Sequence[Nodule]) -> list[Nodule]:
+    """Leptomeningeal nodules that the draft counts."""
+    return [n for n in nodules if n.lm_related and n.confidence >= number("draft.confident")]
+
+
+def sum_of_products(diameters: Sequence[tuple[float, float]]) -> tuple[float, list[tuple[float, float]]]:
+    """Sum of the products of the up to three largest measurable nodules, mm2, and which they are."""
+    limit = number("nodules.measurable_mm")
+    able = sorted((d for d in diameters if d[0] > limit and d[1] > limit), key=lambda d: -d[0] * d[1])[:3]
+    return float(sum(a * b for a, b in able)), able
+
+
+def largest_nodules(findings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The up to three largest measurable leptomeningeal nodules of the scorecard, by finding."""
+    bar, limit, spread = number("draft.confident"), number("nodules.measurable_mm"), number("nodules.borderline_mm")
+    able = [
+        {
+            "finding": row["id"],
+            "track": row["track"],
+            "long_mm": row["long_mm"],
+            "perp_mm": row["perp_mm"],
+            "product_mm2": round(row["long_mm"] * row["perp_mm"], 1),
+            "borderline": row["perp_mm"] < limit + spread,
+        }
+        for row in findings
+        if row["kind"] == "nodule" and row["lm_related"] and row["measurable"] and row["confidence"] >= bar
+    ]
+    return sorted(able, key=lambda row: -row["product_mm2"])[:3]
+
+
+def known_products(nodules: Sequence[KnownNodule]) -> tuple[float, list[tuple[float, float]]]:
+    """As :func:`sum_of_products`, of an earlier scan."""
+    return sum_of_products([(n.long_mm, n.perp_mm) for n in nodules if n.sure])
 
 
 def scan_facts(
     scan: Prepared,
     found: Enhancing,
     spaces: ventricles.Ventricles,
-    changed: change.Changed | None,
-    reference: ReferenceScan | None,
-) -> tuple[list[dict[str, Any]], draft.Facts]:
-    """Findings with their status, and what the draft rests on (see :class:`lmresp.mri.draft.Facts`)."""
-    uncertain = _diameter_uncertainty(scan)
-    related = [n for n in found.nodules if n.lm_related and n.confidence >= number("draft.confident")]
-    before = reference.nodules if reference is not None else []
-    pairs: list[int | None] = [None] * len(related)
-    lost: list[int] = []
-    compared = changed is not None and reference is not None and scan.from_reference is not None
-    status = {id(n): "baseline" for n in found.nodules}
-    new = unseen = 0
-    if compared and reference is not None and scan.from_reference is not None and changed is not None:
-        pairs, lost = nodules.match(related, before, inverse(scan.from_reference))
-        for nodule, partner in zip(related, pairs, strict=True):
-            if partner is None:
-                status[id(nodule)] = "new"
-                place = (inverse(scan.from_reference) @ [*nodule.center_mm, 1.0])[:3]
-                new += int(_seen(place, nodule.long_mm, changed.up, reference.anchor))
-                continue
-            _, long_mm, perp_mm = before[partner]
-            gone = nodule.long_mm * nodule.perp_mm - long_mm * perp_mm
-            noise = uncertain * np.sqrt(2 * (long_mm**2 + perp_mm**2))
-            grew = gone > max(noise, 0.01 * number("draft.worse_percent") * long_mm * perp_mm)
-            shrank = -gone > max(noise, 0.01 * number("draft.improved_percent") * long_mm * perp_mm)
-            status[id(nodule)] = "grown" if grew else "shrunk" if shrank else "unchanged"
-    if changed is not None and reference is not None:
-        unseen = sum(not _seen(before[m][0], before[m][1], changed.gone, reference.anchor) for m in lost)
-    findings = _finding_rows(scan, found, status, compared)
-    largest = sorted((n.long_mm * n.perp_mm for n in related if n.measurable), reverse=True)[:3]
-    limit = number("nodules.measurable_mm")
-    earlier = sorted((a * b for _, a, b in before if a > limit and b > limit), reverse=True)[:3]
-    spread = uncertain * float(np.sqrt(2 * sum(n.long_mm**2 + n.perp_mm**2 for n in related[:3]) + 2 * sum(earlier)))
-    film = found.film
-    why = scan.no_change or (
-        f"the enhancement of {'this' if found.why_not else 'the reference'} scan could not be judged"
-        if reference is not None and not compared
-        else ""
-    )
-    facts = draft.Facts(
+    findings: Sequence[dict[str, Any]],
+    compared: Sequence[Against],
+    no_change: str,
+    *,
+    is_reference: bool,
+) -> draft.Facts:
+    """What the draft rests on (see :class:`lmresp.mri.draft.Facts`); ``compared``: reference scan, then nadir."""
+    lumps = found.nodules.nodules if found.nodules else []
+    products, counted = sum_of_products([(n.long_mm, n.perp_mm) for n in sure(lumps)])
+    uncertain = diameter_uncertainty(scan)
+
+    def facts_against(one: Against) -> draft.Compared:
+        before, earlier = known_products(one.earlier.nodules)
+        spread = uncertain * float(np.sqrt(sum(a * a + b * b for a, b in (*counted, *earlier))))
+        return draft.Compared(
+            scan=one.earlier.scan,
+            no_enhancement=one.why_not,
+            **one.film,
+            new=one.new,
+            lost=one.lost,
+            lost_unseen=one.lost_unseen,
+            products_mm2=before if one.earlier.enhancement is not None else None,
+            products_sd_mm2=spread,
+            ventricles_mm3=one.earlier.measures.get("VENT_VOL"),
+            hydrocephalus=one.earlier.items.get("HYDROCEPHALUS", ""),
+        )
+
+    against = [facts_against(one) for one in compared]
+    return draft.Facts(
+        is_reference=is_reference,
         no_enhancement=found.why_not,
-        no_change=why,
-        is_reference=reference is None,
-        nodules=[(n.long_mm, n.perp_mm, n.lm_related, n.confidence) for n in found.nodules],
-        new=new,
-        lost=len(lost),
-        lost_unseen=unseen,
-        sum_products=float(sum(largest)),
-        reference_products=float(sum(earlier)),
-        products_uncertainty=spread,
-        reference_items={} if reference is None else reference.items,
-        linear_mm3=film.volume_mm3 if film else 0.0,
-        linear_sure_mm3=sum(c.volume_mm3 for c in film.components if c.confidence >= number("draft.linear_sure"))
-        if film
-        else 0.0,
-        crowded=found.crowded,
-        linear_confidence=max((c.confidence for c in film.components), default=0.0) if film else 0.0,
-        up_mm3=changed.up_mm3 if changed else 0.0,
-        down_mm3=changed.down_mm3 if changed else 0.0,
-        floor_mm3=changed.floor_mm3 if changed else 0.0,
-        hidden_up_mm3=changed.hidden_up_mm3 if changed else 0.0,
-        hidden_down_mm3=changed.hidden_down_mm3 if changed else 0.0,
-        reference_linear_mm3=float((reference.measures.get("LINEAR_VOL") or 0.0) if reference else 0.0),
-        evans=spaces.evans,
-        ventricles_mm3=spaces.volume_mm3,
-        reference_ventricles_mm3=reference.measures.get("VENT_VOL") if reference else None,
+        no_change=no_change,
         quality=scan.quality,
+        nodules=tuple(
+            draft.Lump(row["id"], n.long_mm, n.perp_mm, n.lm_related, n.measurable, n.confidence)
+            for n, row in zip(lumps, findings, strict=False)
+        ),
+        film=_film_facts(found, findings),
+        products_mm2=products,
+        evans=spaces.evans,
+        evans_sd=spaces.ratio_uncertainty,
+        ventricles_mm3=spaces.volume_mm3,
+        reference=against[0] if against else None,
+        nadir=against[1] if len(against) > 1 else None,
     )
-    return findings, facts
 
 
-def _seen(center_mm: npt.NDArray[np.float64], long_mm: float, changed: Mask, grid: Volume) -> bool:
-    """Whether the change map, too, shows something at the place of a nodule (world of the reference scan)."""
-    place = np.linalg.inv(grid.affine) @ [*center_mm, 1.0]
-    reach = np.ceil(0.5 * long_mm / grid.spacing).astype(int)
-    low = [max(0, round(c) - r) for c, r in zip(place[:3], reach, strict=True)]
-    high = [round(c) + r + 1 for c, r in zip(place[:3], reach, strict=True)]
-    return bool(changed[low[0] : high[0], low[1] : high[1], low[2] : high[2]].any())
-
-
-def _finding_rows(scan: Prepared, found: Enhancing, status: dict[int, str], compared: bool) -> list[dict[str, Any]]:
-    to_voxel = np.linalg.inv(scan.anchor.affine)
-    rows: list[dict[str, Any]] = []
-    for nodule in found.nodules:
-        voxel = (to_voxel @ [*nodule.center_mm, 1.0])[:3]
-        rows.append(
-            {
-                "id": len(rows) + 1,
-                "kind": "nodule",
-                "long_mm": round(nodule.long_mm, 1),
-                "perp_mm": round(nodule.perp_mm, 1),
-                "volume_mm3": round(nodule.volume_mm3, 1),
-                "center_mm": [round(float(c), 1) for c in nodule.center_mm],
-                "voxel": [round(float(c)) for c in voxel],
-                "measurable": nodule.measurable,
-                "lm_related": nodule.lm_related,
-                "confidence": nodule.confidence,
-                "status": status[id(nodule)],
-                "note": nodule.note,
-            }
-        )
-    pieces = found.film.components[: int(number("linear.listed"))] if found.film else []
-    for piece in pieces:
-        rows.append(
-            {
-                "id": len(rows) + 1,
-                "kind": "linear",
-                "long_mm": None,
-                "perp_mm": None,
-                "volume_mm3": round(piece.volume_mm3, 1),
-                "center_mm": [round(float(c), 1) for c in (scan.anchor.affine @ [*piece.voxel, 1.0])[:3]],
-                "voxel": [round(c) for c in piece.voxel],
-                "measurable": False,
-                "lm_related": True,
-                "confidence": piece.confidence,
-                "status": "" if compared else "baseline",
-                "note": "; ".join(
-                    ["may be vessel: a reader must look"] * (piece.confidence < number("draft.confident"))
-                    + ["change of a single piece is not worked out: see the item"] * compared
-                ),
-            }
-        )
-    return rows
-
-
-def _diameter_uncertainty(scan: Prepared) -> float:
-    """Uncertainty of one diameter, mm: half a voxel diagonal in the plane, at least 0.5."""
-    return max(0.5, 0.5 * float(np.hypot(*scan.anchor.spacing[:2])))
+def _film_facts(found: Enhancing, findings: Sequence[dict[str, Any]]) -> draft.Film:
+    film = found.film
+    if film is None:
+        return draft.Film()
+    bar = number("draft.linear_sure")
+    crowd = film.volume_mm3 > number("draft.crowded_mm3")
+    doubt = "so much enhances that film cannot be told from vessels without a reader" * crowd
+    return draft.Film(
+        volume_mm3=film.volume_mm3,
+        sure_mm3=sum(c.volume_mm3 for c in film.components if c.confidence >= bar),
+        confidence=max((c.confidence for c in film.components), default=0.0),
+        doubt=doubt,
+        findings=tuple(row["id"] for row in findings if row["kind"] == "linear" and row["confidence"] >= bar),
+    )
 
 
 def measure_rows(
-    scan: Prepared,
-    found: Enhancing,
-    spaces: ventricles.Ventricles,
-    facts: draft.Facts,
-    reference: ReferenceScan | None,
+    scan: Prepared, found: Enhancing, spaces: ventricles.Ventricles, facts: draft.Facts, earlier: Earlier
 ) -> list[dict[str, Any]]:
     """Rows of ``measures``, each with method, quality and uncertainty; a number that could not be had says why."""
-    before = reference.measures if reference is not None and not scan.no_change else {}
-    overall = qc.worst([c["result"] for c in scan.checks])
+    before = earlier.reference.measures if earlier.reference is not None and not facts.no_change else {}
+    lowest = earlier.values if before else {}
     reason = "; ".join(c["check"] for c in scan.checks if c["result"] != "PASS")
-    common: dict[str, Any] = {"qc": overall, "qc_reason": reason}
+    common: dict[str, Any] = {"qc": qc.worst([c["result"] for c in scan.checks]), "qc_reason": reason}
+
+    def row(name: str, value: float | None, unit: str, method: str, spread: float | None, **more: Any) -> dict[str, Any]:
+        whole = not more.get("region")  # only the whole brain is followed
+        more["before"], more["nadir"] = (before.get(name), lowest.get(name)) if whole else (None, None)
+        return measure_row(name, value, unit, method, uncertainty=spread, **(common | more))
+
     volume = float(scan.mask.sum()) * scan.anchor.voxel_mm3
+    lost = {} if spaces.evans is not None else {"qc_reason": "frontal horns not found"}
+    ratio_sd = spaces.ratio_uncertainty
     rows = [
-        measure_row(
-            "BRAIN_VOL", volume, "mm3", "brain", uncertainty=0.05 * volume, before=before.get("BRAIN_VOL"), **common
-        ),
-        measure_row(
-            "VENT_VOL",
-            spaces.volume_mm3,
-            "mm3",
-            "ventricles",
-            uncertainty=number("ventricles.uncertainty") * spaces.volume_mm3,
-            before=before.get("VENT_VOL"),
-            **common,
-        ),
-        measure_row(
-            "EVANS_INDEX",
-            spaces.evans,
-            "1",
-            "ventricles",
-            uncertainty=number("ventricles.evans_uncertainty"),
-            before=before.get("EVANS_INDEX"),
-            **(common if spaces.evans is not None else {"qc_reason": "frontal horns not found"}),
-        ),
+        row("BRAIN_VOL", volume, "mm3", "brain", 0.05 * volume),
+        row("VENT_VOL", spaces.volume_mm3, "mm3", "ventricles", spaces.uncertainty_mm3),
+        row("EVANS_INDEX", spaces.evans, "1", "ventricles", ratio_sd, **lost),
+        row("FOHR", spaces.frontal_occipital, "1", "ventricles", ratio_sd, **lost),
     ]
-    related = [n for n in found.nodules if n.lm_related and n.confidence >= number("draft.confident")]
-    nodular = float(sum(n.volume_mm3 for n in related))
-    skin = _diameter_uncertainty(scan)
-    spread = float(sum(n.volume_mm3 * 3 * skin / max(n.perp_mm, skin) for n in related))
-    film, film_spread = facts.linear_mm3, max(number("linear.uncertainty_mm3"), 0.5 * facts.linear_mm3)
+    lumps = sure(found.nodules.nodules) if found.nodules else []
+    skin = diameter_uncertainty(scan)
+    nodular = float(sum(n.volume_mm3 for n in lumps))
+    spread = float(sum(n.volume_mm3 * 3 * skin / max(n.perp_mm, skin) for n in lumps))
+    counted = sum_of_products([(n.long_mm, n.perp_mm) for n in lumps])[1]
+    products_sd = skin * float(np.sqrt(sum(a * a + b * b for a, b in counted)))
+    film = found.film
+    film_mm3, film_sd, area = (film.volume_mm3, film.uncertainty_mm3, film.area_mm2) if film else (0.0, 0.0, 0.0)
     values: list[tuple[str, float, str, str, float]] = [
-        ("LINEAR_VOL", film, "mm3", "linear", film_spread),
+        ("LINEAR_VOL", film_mm3, "mm3", "linear", film_sd),
+        ("LINEAR_AREA", area, "mm2", "linear", area * film_sd / film_mm3 if film_mm3 else 0.0),
         ("NODULE_VOL", nodular, "mm3", "nodules", spread),
-        ("NODULE_N", float(len(related)), "1", "nodules", 1.0),
-        ("SUM_PRODUCTS", facts.sum_products, "mm2", "nodules", facts.products_uncertainty),
-        ("ENH_VOL", film + nodular, "mm3", "enhancement", film_spread + spread),
+        ("NODULE_N", float(len(lumps)), "1", "nodules", 1.0),
+        ("SUM_PRODUCTS", facts.products_mm2, "mm2", "nodules", products_sd),
+        ("ENH_VOL", film_mm3 + nodular, "mm3", "enhancement", float(np.hypot(film_sd, spread))),
     ]
     for name, value, unit, method, uncertainty in values:
         if found.why_not:
-            rows.append(measure_row(name, None, unit, method, uncertainty=None, qc_reason=found.why_not))
+            rows.append(row(name, None, unit, method, None, qc_reason=found.why_not))
         else:
-            rows.append(
-                measure_row(name, value, unit, method, uncertainty=uncertainty, before=before.get(name), **common)
-            )
+            rows.append(row(name, value, unit, method, uncertainty))
+    for part in film.regions if film else ():
+        sd = film_sd * part.volume_mm3 / film_mm3 if film_mm3 else 0.0
+        notes = "; ".join(filter(None, [reason, part.note]))
+        rows.append(row("LINEAR_VOL", part.volume_mm3, "mm3", "linear", sd, region=part.region, qc_reason=notes))
+        rows.append(row("LINEAR_AREA", part.area_mm2, "mm2", "linear", None, region=part.region, qc_reason=notes))
     return rows

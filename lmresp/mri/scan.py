@@ -13,35 +13,23 @@ from lmresp import __version__, queries, store
 from lmresp.ingest.convert import UnreadableSeries, load_series
 from lmresp.ingest.roles import choose_roles
 from lmresp.mri import draft, images
+from lmresp.mri.earlier import read_earlier
+from lmresp.mri.files import LABELS, image_file, scan_folder
 from lmresp.mri.measure import measure
-from lmresp.mri.measurement import ReferenceScan, ScanMeasurement
-from lmresp.mri.methods import number
+from lmresp.mri.measurement import ScanMeasurement
 from lmresp.mri.registration import RegistrationError
+from lmresp.mri.rows import largest_nodules
+from lmresp.mri.subject_space import read_pose
 from lmresp.mri.volume import Volume, VolumeError, checked
 
-FORMAT = "lmresp-scan-result/1"
-_NAMES = {
-    "pre": "space-post_desc-preproc_T1w",
-    "flair": "space-post_desc-preproc_FLAIR",
-    "t2": "space-post_desc-preproc_T2w",
-    "brain": "desc-brain_mask",
-    "labels": "desc-lm_dseg",
-    "enhancement": "desc-enhancement_map",
-    "reference_anchor": "space-reference_desc-preproc_T1w",
-    "reference_labels": "space-reference_desc-lm_dseg",
-}
-_LABELS = ("brain", "labels", "reference_labels")
+FORMAT = "lmresp-scan-result/2"
 _SPINE = frozenset(("CERVICAL", "THORACIC", "LUMBAR", "SPINE"))
 _ENHANCEMENT_LIMIT = 5.0  # beyond it only scalp and noise; keeps the stored step at 2e-4
 
 
-def scan_folder(results: Path, scan: str) -> Path:
-    """Folder of a scan's results: ``sub-<label>/ses-<label>``."""
-    subject, session = scan.split("_", 1)
-    return results / subject / session
-
-
-def measure_scan(study_folder: Path, record: Mapping[str, Any], results: Path) -> dict[str, Any]:
+def measure_scan(
+    study_folder: Path, record: Mapping[str, Any], results: Path, earlier: Sequence[str] = ()
+) -> dict[str, Any]:
     """Measure one scan and write its results.
 
     Parameters
@@ -51,7 +39,9 @@ def measure_scan(study_folder: Path, record: Mapping[str, Any], results: Path) -
     record : mapping
         The scan record (``work/scans/<scan>.json``).
     results : Path
-        ``derivatives/lmresp``; the reference scan's results are read from here.
+        ``derivatives/lmresp``; the subject's common space and its earlier scans are read from here.
+    earlier : sequence of str
+        The subject's earlier scans in order of time.
 
     Returns
     -------
@@ -74,32 +64,27 @@ def measure_scan(study_folder: Path, record: Mapping[str, Any], results: Path) -
         "series": series,
         "measures": [],
         "findings": [],
+        "lost": [],
         "scorecard": {
             **dict.fromkeys(("coverage", "rule_id", "certainty"), ""),
             "reference": record["reference"],
             "items": [],
+            "nodules": [],
             "overall": None,
         },
         "qc": [],
         "geometry": {},
         "files": {},
     }
-    reference = None
-    if record["reference"] is not None:
-        reference = read_reference(results, str(record["reference"]))
-        if reference is None:
-            found.append(_query("SC042", record, value=str(record["reference"])))
+    compared = read_earlier(results, record, earlier)
+    if record["reference"] is not None and compared.reference is None:
+        found.append(_query("SC042", record, value=str(record["reference"])))
     try:
-        measured = measure(loaded, reference)
+        measured = measure(loaded, read_pose(results, scan), None if record["is_reference"] else compared)
     except (VolumeError, RegistrationError) as error:
         result["reason"] = str(error)
         found.append(_query("SC041", record, value=str(error)))
     else:
-        if reference is None and not record["is_reference"]:
-            why = (
-                "the reference scan was not measured" if record["reference"] else "no scan at baseline to compare with"
-            )
-            measured = _without_reference(measured, why)
         before = None if record["is_reference"] else _spine_before(results, record["reference"])
         result |= _tables(measured, record, before)
         result["files"] = _write_images(folder, scan, measured)
@@ -107,47 +92,6 @@ def measure_scan(study_folder: Path, record: Mapping[str, Any], results: Path) -
     result["queries"] = [query.as_row() for query in sorted(set(found), key=lambda q: (q.code, q.column, q.value))]
     store.write_json(folder / f"{scan}_scan.json", result)
     return result
-
-
-def read_reference(results: Path, scan: str) -> ReferenceScan | None:
-    """Read a measured scan back as the reference of a later one; None if it was not measured."""
-    folder = scan_folder(results, scan)
-    path = folder / f"{scan}_scan.json"
-    if not path.is_file():
-        return None
-    result = store.read_json(path)
-    if result["status"] != "measured":
-        return None
-    geometry = result["geometry"]
-
-    def read(role: str) -> Volume | None:
-        file = folder / _file(scan, role, result["contrast"])
-        return images.read(file) if file.is_file() else None
-
-    anchor, brain, labels = (read(role) for role in ("anchor", "brain", "labels"))
-    if anchor is None or brain is None or labels is None:
-        return None
-    pre = read("pre")
-    return ReferenceScan(
-        scan=scan,
-        contrast=result["contrast"],
-        anchor=anchor,
-        enhancement=read("enhancement") if geometry["full_signal"] else None,
-        pre=None if pre is None else pre.like(pre.array * np.float32(geometry["pre_scale"])),
-        labels=labels.array.astype(np.uint8),
-        brain=brain.array > 0,
-        to_template=np.array(geometry["to_template"]),
-        stripped=bool(geometry["stripped"]),
-        noise=float(geometry["noise"]),
-        full_signal=float(geometry["full_signal"]),
-        measures={row["measure"]: row["value"] for row in result["measures"] if row["qc"] != "FAIL"},
-        nodules=[
-            (np.array(row["center_mm"]), float(row["long_mm"]), float(row["perp_mm"]))
-            for row in result["findings"]
-            if row["kind"] == "nodule" and row["lm_related"] and row["confidence"] >= number("draft.confident")
-        ],
-        items={row["item"]: row["presence"] for row in result["scorecard"]["items"] if row["compartment"] == "BRAIN"},
-    )
 
 
 def _load(
@@ -180,14 +124,6 @@ def _query(code: str, record: Mapping[str, Any], **fields: str) -> queries.Query
     return queries.make(code, **given)
 
 
-def _without_reference(measured: ScanMeasurement, why: str) -> ScanMeasurement:
-    """Mark every change as not evaluable."""
-    for item in measured.items:
-        item["change"] = "NE"
-        item["reason"] = f"{item['reason']}; {why}"
-    return measured
-
-
 def _has_spine(series: Sequence[Mapping[str, Any]]) -> bool:
     return any(one["body_part"] in _SPINE and one.get("use", True) for one in series)
 
@@ -211,10 +147,12 @@ def _tables(measured: ScanMeasurement, record: Mapping[str, Any], spine_before: 
         "contrast": measured.contrast,
         "measures": measured.measures,
         "findings": measured.findings,
+        "lost": measured.lost,
         "scorecard": {
             "reference": record["reference"],
             "coverage": coverage,
             "items": items,
+            "nodules": largest_nodules(measured.findings),
             "overall": None if rule is None else str(rule.output),
             "rule_id": "" if rule is None else str(rule.rule_id),
             "certainty": "" if rule is None else str(rule.certainty),
@@ -224,19 +162,11 @@ def _tables(measured: ScanMeasurement, record: Mapping[str, Any], spine_before: 
     }
 
 
-def _file(scan: str, role: str, contrast: str) -> str:
-    if role == "anchor":
-        name = "desc-preproc_T1w" if contrast == "none" else "ce-gadolinium_desc-preproc_T1w"
-    else:
-        name = _NAMES[role]
-    return f"anat/{scan}_{name}.nii.gz"
-
-
 def _write_images(folder: Path, scan: str, measured: ScanMeasurement) -> dict[str, str]:
     written = {}
     for role, volume in sorted(measured.images.items()):
-        name = _file(scan, role, measured.contrast)
+        name = image_file(scan, role, measured.contrast)
         if role == "enhancement":
             volume = volume.like(np.clip(volume.array, -_ENHANCEMENT_LIMIT, _ENHANCEMENT_LIMIT))
-        written[name] = images.write(folder / name, volume, labels=role in _LABELS)
+        written[name] = images.write(folder / name, volume, labels=role in LABELS)
     return written

@@ -23,17 +23,22 @@ Window = tuple[float, float]
 
 # Name of an image on the page -> how its file name may end, for the scan itself and for its reference scan.
 # The T1 that carries the grid is the one after contrast, or the plain one of a scan without contrast.
-T1 = ("ce-gadolinium_desc-preproc_T1w", "desc-preproc_T1w")
+_IN_SPACE = "space-subject_"
+T1 = (f"ce-gadolinium_{_IN_SPACE}desc-preproc_T1w", f"{_IN_SPACE}desc-preproc_T1w")
 OWN = {
     "t1": T1,
-    "labels": ("desc-lm_dseg",),
-    "brain": ("desc-brain_mask",),
-    "pre": ("space-post_desc-preproc_T1w",),
-    "enhancement": ("desc-enhancement_map",),
-    "compared": ("space-reference_desc-preproc_T1w",),
-    "compared_labels": ("space-reference_desc-lm_dseg",),
+    "labels": (f"{_IN_SPACE}desc-lm_dseg",),
+    "brain": (f"{_IN_SPACE}desc-brain_mask",),
+    "pre": (f"{_IN_SPACE}desc-preproc_T1w",),
+    "enhancement": (f"{_IN_SPACE}desc-enhancement_map",),
+    "compared": (f"{_IN_SPACE}res-reference_desc-preproc_T1w",),
+    "compared_labels": (f"{_IN_SPACE}res-reference_desc-lm_dseg",),
 }
-REFERENCE = {"reference": T1, "reference_labels": ("desc-lm_dseg",), "reference_brain": ("desc-brain_mask",)}
+REFERENCE = {
+    "reference": T1,
+    "reference_labels": (f"{_IN_SPACE}desc-lm_dseg",),
+    "reference_brain": (f"{_IN_SPACE}desc-brain_mask",),
+}
 
 FURTHER = {"pre": "T1 before contrast", "enhancement": "Enhancement"}  # pictures beside the T1, where they exist
 PIXELS = 290  # longest side of a head in a picture
@@ -125,9 +130,15 @@ def _on_grid(volumes: Mapping[str, Volume], name: str, grid: Volume) -> Volume |
     volume = volumes.get(name)
     if volume is None:
         return None
-    if volume.array.shape != grid.array.shape or not np.allclose(volume.affine, grid.affine, atol=1e-3):
+    if not _same_grid(volume, grid):
         raise ValueError(f"the image {name!r} is not on the grid it is shown on")
     return volume
+
+
+def _same_grid(first: Volume | None, second: Volume | None) -> bool:
+    if first is None or second is None:
+        return False
+    return first.array.shape == second.array.shape and bool(np.allclose(first.affine, second.affine, atol=1e-3))
 
 
 def _t1_title(result: Result) -> str:
@@ -181,7 +192,7 @@ def scan_page(result: Result, images: Mapping[str, Any], reference: Result | Non
         The scan result (``lmresp-scan-result/1``).
     images : mapping of str to nibabel image
         3-D images under the names ``t1``, ``labels``, ``brain``, ``pre``, ``enhancement`` (grid of the scan),
-        ``compared``, ``compared_labels`` (this scan on the reference grid), ``reference``, ``reference_labels``,
+        ``compared``, ``compared_labels`` (this scan on the reference grid, where it is another one), ``reference``, ``reference_labels``,
         ``reference_brain`` (reference grid).
         Each may be absent; what is absent is not shown, and the page says so.
     reference : mapping, optional
@@ -204,6 +215,11 @@ def scan_page(result: Result, images: Mapping[str, Any], reference: Result | Non
     a factor of two; then each has its own and the page says so.
     """
     volumes = {name: Volume.from_image(images[name]) for name in sorted(images)}
+    if result["geometry"].get("aligned") and _same_grid(volumes.get("t1"), volumes.get("reference")):
+        # One lattice for both visits: the scan's own images lie on the reference scan as they are.
+        volumes["compared"] = volumes["t1"]
+        if "labels" in volumes:
+            volumes["compared_labels"] = volumes["labels"]
     t1, base = volumes.get("t1"), volumes.get("reference")
     base_window = signal_window(base, _on_grid(volumes, "reference_brain", base)) if base else (0.0, 1.0)
     window = signal_window(t1, _on_grid(volumes, "brain", t1)) if t1 else base_window

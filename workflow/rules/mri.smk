@@ -1,10 +1,31 @@
-# One job per scan: convert, correct, register, measure, draft, picture page. Then the MRI strand of the study.
+# One job per subject: align its scans. One job per scan: resample, measure, compare, draft, picture page. Then the MRI
+# strand of the study.
 
 
+rule align_subject:
+    input:
+        records=lambda wildcards: PLAN.records_of(wildcards.subject),
+    output:
+        space="{subject}/{subject}_space.json",
+    log:
+        "logs/mri/{subject}.log",
+    benchmark:
+        "logs/benchmarks/{subject}.tsv"
+    threads: 1
+    params:
+        software=VERSION,
+    message:
+        "Aligning the scans of {wildcards.subject}"
+    shell:
+        "lmresp step align-subject --study ../.. --results . {input.records} > {log} 2>&1"
+
+
+# A scan waits for the earlier ones of its subject: it is compared with the reference scan and with the nadir.
 rule measure_scan:
     input:
         record="work/scans/{subject}_{session}.json",
-        reference=lambda wildcards: PLAN.reference_result(
+        space="{subject}/{subject}_space.json",
+        earlier=lambda wildcards: PLAN.earlier_results(
             f"{wildcards.subject}_{wildcards.session}"
         ),
     output:
@@ -27,7 +48,8 @@ rule measure_scan:
     message:
         "Measuring {wildcards.subject} {wildcards.session}"
     shell:
-        "lmresp step measure-scan --study ../.. --record {input.record} --results . > {log} 2>&1"
+        "lmresp step measure-scan --study ../.. --record {input.record} --results . "
+        "{input.earlier} > {log} 2>&1"
 
 
 rule grade_mri:

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from lmresp.mri.methods import number
+from lmresp.mri.methods import numbers
 from lmresp.mri.networks import session
 from lmresp.mri.volume import Float, Volume
 
@@ -43,18 +43,25 @@ def probability(volume: Volume) -> Float:
     -----
     The networks know heads in RAS+ order: axes are permuted and flipped, never rotated. As in the original the image is
     stretched to 128 x 128 x 128 voxels for the first network and the box it finds, with a margin of a tenth on
-    each side, to a cube for the second.
+    each side, to a cube for the second: of 256 voxels as in the original, of fewer where the image itself has no more
+    than that along the box.
     """
     orientation = _ORIENTATIONS.io_orientation(volume.affine)
     head: Float = _ORIENTATIONS.apply_orientation(volume.array, orientation)
     out = np.zeros(head.shape, np.float32)
     box = _box(_run("bbox_model.onnx", _stretch(head, (128, 128, 128))), head.shape)
     if box is not None:
-        edge = round(number("brain.network_voxels"))
+        edge = _edge(max(head[box].shape))
         seen = _run("model.onnx", _stretch(head[box], (edge, edge, edge)))
         out[box] = _stretch(seen, out[box].shape)
     back = _ORIENTATIONS.ornt_transform(_RAS, orientation)
     return np.ascontiguousarray(_ORIENTATIONS.apply_orientation(out, back))
+
+
+def _edge(voxels: int) -> int:
+    """Edge of the cube for the second network: the shortest that loses nothing of an image of so many voxels."""
+    edges = [round(edge) for edge in numbers("brain.network_voxels")]
+    return next((edge for edge in edges if edge >= voxels), edges[-1])
 
 
 def _run(name: str, cube: Float) -> Float:
