@@ -28,7 +28,7 @@ ALLOWED = {
     "pathway": BASE | {"criteria"},
     "mri": BASE | {"criteria", "ingest"},
     "ingest": BASE,
-    "deidentify": BASE | {"ingest"},
+    "deidentify": BASE | {"ingest", "mri"},
     "simulate": BASE,
     "report": BASE,
     "provenance": BASE,

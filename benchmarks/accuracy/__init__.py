@@ -1,0 +1,1 @@
+"""The accuracy study on phantoms; run ``python -m benchmarks.accuracy``."""

@@ -1,6 +1,6 @@
 """The accuracy study, with one command: ``python -m benchmarks.accuracy [--data FOLDER] [--jobs N] [--work FOLDER]``.
 
-Makes 72 phantom scans of 12 heads, measures them as a study does, measures the real scans where their folder is given,
+Makes 60 phantom scans of 10 heads, measures them as a study does, measures the real scans where their folder is given,
 and writes ``docs/accuracy.md``. What is finished is kept in the work folder and not done again.
 """
 
@@ -22,7 +22,9 @@ def main() -> None:
     from benchmarks.accuracy import cases, measure_heads, publish
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder of the real scans (with mri/ in it); without it phantoms only")
+    parser.add_argument(
+        "--data", type=Path, help="folder of the real scans (with mri/ in it); without it phantoms only"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=REPOSITORY / "benchmarks" / "accuracy" / "work")
     parser.add_argument("--heads", type=int, default=len(cases.SEEDS), help="only the first heads, to try it out")

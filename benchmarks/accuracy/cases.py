@@ -14,12 +14,12 @@ import numpy as np
 
 from lmresp.simulate.phantom import Disease, Film, Nodule, Tissue
 
-SEEDS = tuple(range(500, 512))
-FILM_MMOL = (0.35, 0.8, 0.2, 0.1, 0.35, 0.05, 0.35, 0.8, 0.2, 0.1, 0.35, 0.05)
-NOISE = (0.02, 0.03, 0.03, 0.02, 0.05, 0.03, 0.03, 0.02, 0.04, 0.03, 0.03, 0.02)
-VOXEL_MM = ((1.0, 1.0, 1.0),) * 6 + ((0.9, 0.9, 3.0), (1.0, 1.0, 1.0), (1.0, 1.0, 1.2), (1.0, 1.0, 1.0), (0.9, 0.9, 5.0), (1.0, 1.0, 1.0))
-DOSE = (1.0, 0.9, 1.1, 1.0, 1.0, 1.0, 1.0, 0.7, 1.0, 1.2, 1.0, 0.9)
-MOTION = (0.5, 0.7, 0.7, 1.0, 0.5, 0.7, 0.7, 0.5, 1.5, 0.7, 0.7, 0.7)  # deg and mm between the series of a session
+SEEDS = tuple(range(500, 510))
+FILM_MMOL = (0.35, 0.8, 0.2, 0.1, 0.35, 0.05, 0.35, 0.8, 0.2, 0.35)
+NOISE = (0.02, 0.03, 0.03, 0.02, 0.05, 0.03, 0.03, 0.02, 0.04, 0.03)
+VOXEL_MM = ((1.0, 1.0, 1.0),) * 6 + ((0.9, 0.9, 3.0), (1.0, 1.0, 1.0), (1.0, 1.0, 1.2), (0.9, 0.9, 5.0))
+DOSE = (1.0, 0.9, 1.1, 1.0, 1.0, 1.0, 1.0, 0.7, 1.2, 1.0)
+MOTION = (0.5, 0.7, 0.7, 1.0, 0.5, 0.7, 0.7, 0.5, 1.5, 0.7)  # deg and mm between the series of a session
 
 FILM_PLACES = ((0, -68, -24), (42, 2, -2), (-42, 2, -2), (-32, -22, 62), (30, 20, 55), (0, -12, -34), (-50, -40, 25))
 NODULE_PLACES = (
@@ -77,7 +77,7 @@ def scans(seed: int) -> list[list[Scan]]:
         }
 
     healthy = Disease()
-    grow, shrink = float(rng.uniform(1.25, 1.6)), float(rng.uniform(0.45, 0.75))
+    grow, shrink = float(rng.uniform(1.1, 1.4)), float(rng.uniform(0.55, 0.9))
     push = float(rng.uniform(1.5, 3.0)) if n % 2 else 0.0
     return [
         [

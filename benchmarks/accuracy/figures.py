@@ -32,7 +32,8 @@ def scatter(points: Sequence[tuple[float, float]], across: str, up: str, most: f
 
     (x0, y0), (x1, y1) = place(0, 0), place(top, top)
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" role="img" font-family="sans-serif" font-size="11">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" role="img" '
+        'font-family="sans-serif" font-size="11">',
         f"<title>{up} against {across}</title>",
         f'<rect width="{SIZE}" height="{SIZE}" fill="#fff"/>',
         f'<path d="M{x0:.1f} {y1:.1f}V{y0:.1f}H{x1:.1f}" fill="none" stroke="#333"/>',

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from benchmarks.accuracy import cases
 from lmresp.ingest.convert import load_series
 from lmresp.mri.measurement import ScanMeasurement

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from lmresp.mri.methods import number
 Row = dict[str, Any]
 SIZE_GROUPS = ((4.0, 6.0), (6.0, 8.0), (8.0, 20.0))
 ITEMS = ("NODULES", "LINEAR", "HYDROCEPHALUS")
+FINE_MM = 1.2
 MEASURES = ("VENT_VOL", "EVANS_INDEX", "FOHR", "BRAIN_VOL", "LINEAR_VOL", "SUM_PRODUCTS")
 
 
@@ -68,6 +70,11 @@ def is_sure(finding: Row) -> bool:
     return bool(finding["lm_related"]) and finding["confidence"] >= number(bar)
 
 
+def is_fine(row: Row) -> bool:
+    """Whether a phantom scan has voxels of about 1 mm (thick slices are reported apart)."""
+    return max(row["voxel_mm"]) <= FINE_MM
+
+
 def sensitivity(rows: list[Row]) -> list[Row]:
     """By size of the true nodule: how many there were, were found at all, and were found with confidence."""
     pairs = [pair for row in phantoms(rows) for pair in nodule_pairs(row)[0]]
@@ -114,7 +121,12 @@ def false_findings(rows: list[Row]) -> list[Row]:
 def true_value(row: Row, measure: str) -> float | None:
     """True value of a measure, where the phantom states it."""
     truth = row["truth"]
-    keys = {"VENT_VOL": "ventricles_mm3", "EVANS_INDEX": "evans_index", "FOHR": "frontal_occipital_horn_ratio", "LINEAR_VOL": "film_mm3"}
+    keys = {
+        "VENT_VOL": "ventricles_mm3",
+        "EVANS_INDEX": "evans_index",
+        "FOHR": "frontal_occipital_horn_ratio",
+        "LINEAR_VOL": "film_mm3",
+    }
     return truth.get(keys[measure]) if measure in keys else None
 
 
@@ -155,21 +167,21 @@ def change_agreement(rows: list[Row]) -> list[Row]:
         drafted = {i["item"]: i for i in row["found"]["items"] if i["compartment"] == "BRAIN"}
         before, now = base["truth"]["film_mm3"], row["truth"]["film_mm3"]
         percent = 100 * (now - before) / before if before else 0.0
-        for item in ITEMS:
-            out.append(
-                {
-                    "seed": row["seed"],
-                    "scan": row["scan"],
-                    "kind": row["kind"],
-                    "item": item,
-                    "truth": _true_change(row, base, item),
-                    "drafted": drafted[item]["change"],
-                    "confidence": drafted[item]["confidence"],
-                    "film_percent": percent,
-                    "film_mmol": row["film_mmol"],
-                    "reason": drafted[item]["reason"],
-                }
-            )
+        out += [
+            {
+                "seed": row["seed"],
+                "scan": row["scan"],
+                "kind": row["kind"],
+                "item": item,
+                "truth": _true_change(row, base, item),
+                "drafted": drafted[item]["change"],
+                "confidence": drafted[item]["confidence"],
+                "film_percent": percent,
+                "film_mmol": row["film_mmol"],
+                "reason": drafted[item]["reason"],
+            }
+            for item in ITEMS
+        ]
     return out
 
 
@@ -193,7 +205,7 @@ def calibration(rows: list[Row], edges: Sequence[float] = (0, 0.2, 0.4, 0.6, 0.8
         seen += [(p.found["confidence"], True) for p in pairs if p.found is not None and p.found["lm_related"]]
         seen += [(f["confidence"], False) for f in spare if f["lm_related"]]
     out = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         band = [true for confidence, true in seen if low <= confidence < high]
         out.append({"from": low, "to": min(high, 1.0), "findings": len(band), "true": sum(band)})
     return out

@@ -1,4 +1,4 @@
-"""This scan against the reference scan and against the nadir: change of enhancement, nodules by their tracks."""
+"""A scan against the reference scan and against the nadir: change of enhancement, nodules by their tracks."""
 
 from __future__ import annotations
 
@@ -105,7 +105,9 @@ def with_earlier(now: Current, earlier: Earlier) -> tuple[list[Against], Tracked
     rows = tracking.track([*visits, here])[-1]
     of = {kept[row.index]: row for row in rows if row.index is not None}
     if not aligned or earlier.reference is None:
-        states = [NoduleState(of[k].track if k in of else None, "" if earlier.why else "baseline") for k in range(len(lumps))]
+        states = [
+            NoduleState(of[k].track if k in of else None, "" if earlier.why else "baseline") for k in range(len(lumps))
+        ]
         return [], Tracked(states, [], {}, "" if earlier.why or now.scan.pose.why else "baseline")
     against = [_against(now, earlier.reference, of)]
     nadir = earlier.nadir.get(NADIR_OF_IMAGES[0])
@@ -124,10 +126,11 @@ def pictures(now: Current, earlier: Earlier, against: Sequence[Against]) -> dict
     if against and against[0].changed is not None:
         out["change"] = against[0].changed.grid.like(against[0].changed.difference)
     reference = earlier.reference
-    if reference is not None and reference.aligned and not now.scan.pose.why:
-        if not lattice.same(now.scan.anchor, reference.anchor):
-            out["reference_anchor"] = lattice.onto(now.scan.anchor, reference.anchor)
-            out["reference_labels"] = lattice.onto(now.labels, reference.anchor, how="nearest")
+    if reference is None or not reference.aligned or now.scan.pose.why:
+        return out
+    if not lattice.same(now.scan.anchor, reference.anchor):
+        out["reference_anchor"] = lattice.onto(now.scan.anchor, reference.anchor)
+        out["reference_labels"] = lattice.onto(now.labels, reference.anchor, how="nearest")
     return out
 
 
@@ -138,10 +141,11 @@ def _lump(nodule: KnownNodule) -> tracking.Lump:
 def _against(now: Current, earlier: EarlierScan, of: dict[int, tracking.Tracked]) -> Against:
     """Compare with one earlier scan on the coarser lattice of the two."""
     nothing = {"before_mm3": float(earlier.measures.get("LINEAR_VOL") or 0.0)}
-    if now.found.why_not or earlier.enhancement is None or earlier.pre is None:
+    result = _changed(now, earlier)
+    if result is None:
         which = "this" if now.found.why_not else "the earlier"
         return Against(earlier, f"the enhancement of {which} scan could not be judged", None, nothing)
-    changed, moved = _changed(now, earlier)
+    changed, moved = result
     lumps = now.found.nodules.nodules if now.found.nodules else []
     bar = number("draft.confident")
     sure_then = {n.track for n in earlier.nodules if n.sure}
@@ -166,10 +170,15 @@ def _against(now: Current, earlier: EarlierScan, of: dict[int, tracking.Tracked]
     return Against(earlier, "", changed, film, int(new), len(missing), int(unseen), moved)
 
 
-def _changed(now: Current, earlier: EarlierScan) -> tuple[change.Changed, bool]:
-    """Compare the two maps on the coarser lattice; with the movement between them removed where ventricles changed."""
-    assert now.found.map is not None and now.found.open_ is not None  # judged: see _against
-    assert earlier.enhancement is not None and earlier.pre is not None
+def _changed(now: Current, earlier: EarlierScan) -> tuple[change.Changed, bool] | None:
+    """Compare the two maps on the coarser lattice, with the movement between them removed where ventricles changed.
+
+    None where the enhancement of one of the scans could not be judged.
+    """
+    if now.found.why_not or now.found.map is None or now.found.open_ is None:
+        return None
+    if earlier.enhancement is None or earlier.pre is None:
+        return None
     grid = lattice.coarser(now.scan.anchor, earlier.anchor)
     here = {
         "e": lattice.onto(now.found.map.map, grid),

@@ -32,7 +32,7 @@ class Lump:
 class Film:
     """Linear enhancement of one scan, mm3.
 
-    ``sure_mm3`` lies in pieces of confidence ``draft.linear_sure`` and more; ``confidence`` is that of the surest piece;
+    ``sure_mm3`` lies in pieces of confidence ``draft.linear_sure`` and more; ``confidence`` is that of the surest;
     ``doubt`` says why film cannot be told from vessels on this scan, or is empty.
     """
 
@@ -331,10 +331,10 @@ def _linear(facts: Facts) -> _Draft:
         presence, confidence = Presence.NE, 0.3 * facts.quality
         text += ": cannot be told from vessels without a reader"
     draft = _Draft(Item.LINEAR, presence, [text], confidence, 1, film.findings)
-    return _compare(draft, facts, _linear_change)
+    return _compare(draft, facts, lambda _, against: _linear_change(against))
 
 
-def _linear_change(facts: Facts, against: Compared) -> tuple[Change, str]:
+def _linear_change(against: Compared) -> tuple[Change, str]:
     """Net change against what a rescan would show, and against a part of the volume."""
     part = 0.01 * number("draft.linear_change_percent") * against.before_mm3
     noise = number("draft.linear_change_sd") * against.sd_mm3

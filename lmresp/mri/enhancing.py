@@ -134,7 +134,11 @@ def _without_contrast(scan: Prepared, zones: normal_structures.Zones, signals: T
 
 def _lumpy(zones: normal_structures.Zones, ventricle: Mask) -> dict[str, Mask]:
     """Where a compact lump may be normal, by the name a reader is told."""
-    return {"dural sinus": zones.sinuses, "vessel or gland": zones.vessels & ~zones.sinuses, "choroid plexus": ventricle}
+    return {
+        "dural sinus": zones.sinuses,
+        "vessel or gland": zones.vessels & ~zones.sinuses,
+        "choroid plexus": ventricle,
+    }
 
 
 def labelled(scan: Prepared, found: Enhancing, ventricle: Mask, values: tuple[int, int, int, int]) -> Float:

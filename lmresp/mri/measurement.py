@@ -119,7 +119,8 @@ class ScanMeasurement:
     queries : list of (code, fields)
         Queries to raise, without the scan's own fields.
     lost : list of dict
-        Tracks of nodules that are not there any more: ``track``, ``center_mm``, ``long_mm``, ``perp_mm``, ``fate``, ``into``.
+        Tracks of nodules that are not there any more: ``track``, ``center_mm``, ``long_mm``, ``perp_mm``, ``fate``,
+        ``into``.
     images : dict of str to Volume
         ``anchor``, ``pre``, ``flair``, ``t2``, ``brain``, ``labels``, ``enhancement``, ``reference_anchor``,
         ``reference_labels``: those that exist.

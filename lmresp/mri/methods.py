@@ -10,7 +10,7 @@ import yaml
 
 from lmresp import __version__
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML has libyaml
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML has libyaml
 
 
 @cache
@@ -19,7 +19,7 @@ def table() -> dict[str, dict[str, dict[str, Any]]]:
     loaded: dict[str, dict[str, dict[str, Any]]] = {}
     for file in sorted(files("lmresp.mri").joinpath("parameters").iterdir(), key=lambda f: f.name):
         if file.name.endswith(".yaml"):
-            loaded |= yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
+            loaded |= yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - it is a safe loader
     return loaded
 
 
@@ -53,6 +53,20 @@ def method_id(name: str) -> str:
     if name not in table():
         raise KeyError(name)
     return f"lmresp {name} {__version__}"
+
+
+def tables_page() -> str:
+    """Render every parameter as the last section of ``docs/methods.md`` states it."""
+    parts = []
+    for method, parameters in sorted(table().items()):
+        rows = [
+            f"| `{method}.{name}` | {shown(entry)} | {entry['unit']} | {entry['certainty']} |"
+            for name, entry in parameters.items()
+        ]
+        parts.append(
+            "\n".join([f"### {method}", "", "| parameter | value | unit | certainty |", "|---|---|---|---|", *rows])
+        )
+    return "\n\n".join(parts) + "\n"
 
 
 def shown(entry: dict[str, Any]) -> str:

@@ -146,9 +146,7 @@ def prepare(images: Mapping[str, Volume], pose: Pose) -> Prepared:
     )
 
 
-def _before_contrast(
-    native: Volume, pre: Volume, anchor: Volume, back: Matrix, mask: Mask, inside: Mask
-) -> Volume:
+def _before_contrast(native: Volume, pre: Volume, anchor: Volume, back: Matrix, mask: Mask, inside: Mask) -> Volume:
     """Resample the T1 before contrast; where the header's pose misled, try every start.
 
     ``mask`` is the brain on the lattice, ``inside`` on the grid of ``native``.

@@ -189,7 +189,9 @@ def measure_rows(
     reason = "; ".join(c["check"] for c in scan.checks if c["result"] != "PASS")
     common: dict[str, Any] = {"qc": qc.worst([c["result"] for c in scan.checks]), "qc_reason": reason}
 
-    def row(name: str, value: float | None, unit: str, method: str, spread: float | None, **more: Any) -> dict[str, Any]:
+    def row(
+        name: str, value: float | None, unit: str, method: str, spread: float | None, **more: Any
+    ) -> dict[str, Any]:
         whole = not more.get("region")  # only the whole brain is followed
         more["before"], more["nadir"] = (before.get(name), lowest.get(name)) if whole else (None, None)
         return measure_row(name, value, unit, method, uncertainty=spread, **(common | more))

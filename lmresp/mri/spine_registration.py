@@ -7,8 +7,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from lmresp.mri.methods import number, numbers
-from lmresp.mri.registration import RegistrationError, best_start, first_guesses, rigid
-from lmresp.mri.volume import Float, Matrix, Volume, world_axes
+from lmresp.mri.registration import RegistrationError, best_start, correlation, distance, first_guesses, rigid
+from lmresp.mri.volume import Float, Matrix, Volume, coarse, resample, world_axes
 
 Points = npt.NDArray[np.float64]
 
@@ -92,8 +92,8 @@ def from_path(box: Volume, path: Points) -> Float:
     return np.asarray(np.hypot(x, y), dtype=np.float32)
 
 
-def to_reference(anchor: Volume, box: Volume, post: Volume) -> Matrix:
-    """Rigid fit of the current post-contrast image to the reference's, from starts up and down the spine as well.
+def to_reference(anchor: Volume, box: Volume, post: Volume) -> tuple[Matrix, float]:
+    """Rigid fit of the current post-contrast image to the reference's, every vertebra tried.
 
     Parameters
     ----------
@@ -102,16 +102,59 @@ def to_reference(anchor: Volume, box: Volume, post: Volume) -> Matrix:
     post : Volume
         The reference's.
 
+    Returns
+    -------
+    (float64 of shape (4, 4), float)
+        Current to reference, and how much better it correlates than the best fit at another level.
+
     Raises
     ------
     RegistrationError
         If nothing overlaps.
+
+    Notes
+    -----
+    One vertebra looks like the next, and the optimiser does not cross from one to another: the first fit is shifted
+    along the spine, the heights with the highest correlation are fitted again, and the best is taken.
     """
     starts = []
     for guess in first_guesses(anchor, post):
-        for up in numbers("spine.starts_mm"):
-            start = guess.copy()
-            start[2, 3] += up
-            starts.append(start)
-    start = best_start(anchor, post, starts)[1]
-    return rigid(box, post, start=start).matrix
+        starts += [_raised(guess, up) for up in numbers("spine.starts_mm")]
+    first = rigid(box, post, start=best_start(anchor, post, starts)[1]).matrix
+    mm, apart = number("spine.levels_coarse_mm"), number("spine.levels_apart_mm")
+    fixed, moving = coarse(box, mm), coarse(post, mm)
+    fits: list[tuple[float, Matrix]] = [(_alike(fixed, moving, first), first)]
+    best = first
+    for _ in range(int(number("spine.levels_rounds"))):
+        for start in _other_levels(fixed, moving, best):
+            matrix = rigid(box, post, start=start, finest_mm=2.0).matrix
+            fits.append((_alike(fixed, moving, matrix), matrix))
+        previous, (value, best) = best, max(fits, key=lambda fit: fit[0])
+        if previous is best:
+            break
+    others = [other for other, matrix in fits if distance(box, best, matrix) > apart]
+    return rigid(box, post, start=best).matrix, value - max(others, default=0.0)
+
+
+def _other_levels(fixed: Volume, moving: Volume, matrix: Matrix) -> list[Matrix]:
+    """The fit shifted along the spine to the heights, at least half a vertebra off, that look most alike."""
+    reach, mm = number("spine.levels_reach_mm"), number("spine.levels_coarse_mm")
+    heights = np.arange(-reach, reach + mm, mm)
+    alike = np.array([_alike(fixed, moving, _raised(matrix, up)) for up in heights])
+    far = np.abs(heights) > number("spine.levels_apart_mm")
+    peaks = [n for n in np.flatnonzero(far) if alike[n] == alike[max(0, n - 2) : n + 3].max()]
+    best = sorted(peaks, key=lambda n: (-alike[n], n))[: int(number("spine.levels_tried"))]
+    return [_raised(matrix, float(heights[n])) for n in best]
+
+
+def _raised(matrix: Matrix, up: float) -> Matrix:
+    out = matrix.copy()
+    out[2, 3] += up
+    return out
+
+
+def _alike(fixed: Volume, moving: Volume, matrix: Matrix) -> float:
+    """Correlation over what both images hold; 0 where that is less than a third of the first."""
+    sampled = resample(moving, fixed, matrix)
+    both = sampled > 0
+    return correlation(fixed, fixed.like(sampled), both) if both.mean() > 1 / 3 else 0.0

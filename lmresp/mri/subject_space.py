@@ -87,10 +87,9 @@ def poses(heads: Sequence[space.Head]) -> tuple[space.Space, dict[str, Pose]]:
         whole = np.stack([np.min([b[0] for b in shared], axis=0), np.max([b[1] for b in shared], axis=0)])
         boxes |= {scan: whole for scan in boxes if not common.places[scan].why}
     out = {}
-    for scan, box in boxes.items():
-        place = common.places[scan]
-        assert place.to_common is not None  # it has a box
-        out[scan] = Pose(place.to_common, common.to_template, box, place.why, place.checks)
+    for scan, place in common.places.items():
+        if place.to_common is not None:
+            out[scan] = Pose(place.to_common, common.to_template, boxes[scan], place.why, place.checks)
     return common, out
 
 

@@ -192,7 +192,8 @@ def scan_page(result: Result, images: Mapping[str, Any], reference: Result | Non
         The scan result (``lmresp-scan-result/1``).
     images : mapping of str to nibabel image
         3-D images under the names ``t1``, ``labels``, ``brain``, ``pre``, ``enhancement`` (grid of the scan),
-        ``compared``, ``compared_labels`` (this scan on the reference grid, where it is another one), ``reference``, ``reference_labels``,
+        ``compared``, ``compared_labels`` (this scan on the reference grid, where it is another one), ``reference``,
+        ``reference_labels``,
         ``reference_brain`` (reference grid).
         Each may be absent; what is absent is not shown, and the page says so.
     reference : mapping, optional

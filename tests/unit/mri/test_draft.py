@@ -12,7 +12,12 @@ from lmresp.mri.methods import number
 from lmresp.mri.scorecard import overall_from_items
 
 BEFORE = draft.Compared(
-    scan="sub-01_ses-bl", sd_mm3=50.0, before_mm3=1000.0, products_mm2=0.0, ventricles_mm3=20000.0, hydrocephalus="ABSENT"
+    scan="sub-01_ses-bl",
+    sd_mm3=50.0,
+    before_mm3=1000.0,
+    products_mm2=0.0,
+    ventricles_mm3=20000.0,
+    hydrocephalus="ABSENT",
 )
 QUIET = draft.Facts(
     is_reference=False,
