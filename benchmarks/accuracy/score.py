@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ Row = dict[str, Any]
 SIZE_GROUPS = ((4.0, 6.0), (6.0, 8.0), (8.0, 20.0))
 ITEMS = ("NODULES", "LINEAR", "HYDROCEPHALUS")
 FINE_MM = 1.2
+REAL = ("ms-1mm", "glioma-thick")  # scans of real people, without truth
 MEASURES = ("VENT_VOL", "EVANS_INDEX", "FOHR", "BRAIN_VOL", "LINEAR_VOL", "SUM_PRODUCTS")
 
 
@@ -146,6 +148,17 @@ def with_reference(rows: list[Row]) -> list[tuple[Row, Row]]:
     return [(row, by_name[row["seed"], row["reference"]]) for row in phantoms(rows) if row["reference"]]
 
 
+def ventricle_change_errors(rows: list[Row], least_mm3: float = 1000.0) -> list[float]:
+    """Relative errors of the change of ventricle volume, of follow-ups whose ventricles truly changed."""
+    out = []
+    for row, base in with_reference(rows):
+        true = row["truth"]["ventricles_mm3"] - base["truth"]["ventricles_mm3"]
+        now, before = (r["found"]["measures"].get("VENT_VOL") for r in (row, base))
+        if abs(true) > least_mm3 and now is not None and before is not None:
+            out.append(abs((now - before) / true - 1))
+    return out
+
+
 def repeatability(rows: list[Row], measure: str) -> tuple[int, float, float]:
     """Pairs, repeatability coefficient (1.96 x sqrt 2 x within-subject SD) and mean of a measure over rescans."""
     pairs = [
@@ -179,10 +192,17 @@ def change_agreement(rows: list[Row]) -> list[Row]:
                 "film_percent": percent,
                 "film_mmol": row["film_mmol"],
                 "reason": drafted[item]["reason"],
+                "sign_right": _sign_right(drafted[item]["reason"], percent) if item == "LINEAR" else None,
             }
             for item in ITEMS
         ]
     return out
+
+
+def _sign_right(reason: str, percent: float) -> bool:
+    """Whether the net change that the draft states has the sign of the true one."""
+    stated = re.search(r"net change ([+-][0-9.]+) ml", reason)
+    return bool(stated) and (float(stated[1]) > 0) == (percent > 0)  # type: ignore[index]
 
 
 def _true_change(row: Row, base: Row, item: str) -> str:

@@ -19,11 +19,11 @@ from lmresp.mri.measure import measure
 from lmresp.mri.measurement import ScanMeasurement
 from lmresp.mri.registration import RegistrationError
 from lmresp.mri.rows import largest_nodules
+from lmresp.mri.spine_scan import has_spine, write_aids
 from lmresp.mri.subject_space import read_pose
 from lmresp.mri.volume import Volume, VolumeError, checked
 
 FORMAT = "lmresp-scan-result/2"
-_SPINE = frozenset(("CERVICAL", "THORACIC", "LUMBAR", "SPINE"))
 _ENHANCEMENT_LIMIT = 5.0  # beyond it only scalp and noise; keeps the stored step at 2e-4
 
 
@@ -65,6 +65,7 @@ def measure_scan(
         "measures": [],
         "findings": [],
         "lost": [],
+        "spine": [],
         "scorecard": {
             **dict.fromkeys(("coverage", "rule_id", "certainty"), ""),
             "reference": record["reference"],
@@ -89,6 +90,10 @@ def measure_scan(
         result |= _tables(measured, record, before)
         result["files"] = _write_images(folder, scan, measured)
         found += [_query(code, record, **fields) for code, fields in measured.queries]
+    if has_spine(record["series"]):
+        reference = _record_of(results, record["reference"])
+        result["spine"], written = write_aids(study_folder, record, reference, folder)
+        result["files"] |= written
     result["queries"] = [query.as_row() for query in sorted(set(found), key=lambda q: (q.code, q.column, q.value))]
     store.write_json(folder / f"{scan}_scan.json", result)
     return result
@@ -124,22 +129,24 @@ def _query(code: str, record: Mapping[str, Any], **fields: str) -> queries.Query
     return queries.make(code, **given)
 
 
-def _has_spine(series: Sequence[Mapping[str, Any]]) -> bool:
-    return any(one["body_part"] in _SPINE and one.get("use", True) for one in series)
-
-
 def _spine_before(results: Path, scan: str | None) -> bool:
     """Whether the reference scan has a spine series; it may have one without having been measured."""
     if scan is None:
         return False
     path = scan_folder(results, scan) / f"{scan}_scan.json"
-    return path.is_file() and _has_spine(store.read_json(path)["series"])
+    return path.is_file() and has_spine(store.read_json(path)["series"])
+
+
+def _record_of(results: Path, scan: str | None) -> dict[str, Any] | None:
+    """Record of the reference scan, for its spine."""
+    path = results / "work" / "scans" / f"{scan}.json"
+    return store.read_json(path) if scan is not None and path.is_file() else None
 
 
 def _tables(measured: ScanMeasurement, record: Mapping[str, Any], spine_before: bool | None) -> dict[str, Any]:
     from lmresp.mri.scorecard import overall_from_items  # brings pandas, which no measurement needs
 
-    spine, coverage = draft.spine_items(now=_has_spine(record["series"]), before=spine_before)
+    spine, coverage = draft.spine_items(now=has_spine(record["series"]), before=spine_before)
     items = [*measured.items, *spine]
     rule = None if record["is_reference"] else overall_from_items(items)
     return {

@@ -23,6 +23,8 @@ from lmresp.report.wording import words
 
 NO_CHARTER = "Charter not recorded"
 
+_DRAFTED = ("NODULES", "LINEAR", "HYDROCEPHALUS")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ScanLink:
@@ -223,10 +225,24 @@ def _tiles(data: StudyData, subjects: int, set_aside: int) -> list[tuple[str, st
         (str(len(data.calls)), "visits with a call"),
         *((str(calls[entry.value]), entry.label) for entry in words("call")),
         (str(drafts), "calls on a draft MRI read"),
+        (_left_open(data), "answers of draft scorecards left NE (nodules, film, hydrocephalus)"),
         (str(provisional), "provisional calls"),
         (str(severity["error"]), "queries: errors"),
         (str(severity["warning"]), "queries: warnings"),
     ]
+
+
+def _left_open(data: StudyData) -> str:
+    """Presence and change of the drafted brain items: how many the drafts left open, of how many asked."""
+    answers = [
+        answer
+        for result in data.scans.values()
+        for item in (result.get("scorecard") or {}).get("items", [])
+        if item["compartment"] == "BRAIN" and item["item"] in _DRAFTED
+        for answer in (item["presence"], item["change"])
+        if answer is not None
+    ]
+    return f"{sum(answer == 'NE' for answer in answers)} of {len(answers)}"
 
 
 def study_report(data: StudyData) -> str:

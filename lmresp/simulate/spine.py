@@ -22,6 +22,8 @@ SHAPE = (15, 104, 200)  # slices from left to right, then pixels to anterior and
 _PARTS = (3, 2, 2)  # points per voxel along each axis
 _COUNTS = 400.0  # stored value of fat on T1
 
+_SIDES = {"front": 1.0, "back": -1.0, "around": 0.0}
+
 # Signal on T1 and T2 (fat on T1 and CSF on T2 are 1), and what a full dose adds on T1, in units of fat.
 _TISSUES: dict[str, tuple[float, float, float]] = {
     "muscle": (0.40, 0.20, 0.03),
@@ -126,7 +128,7 @@ class Spine:
 
 
 def picture(
-    spine: Spine, kind: str, seed: int, *, noise: float = 0.03, dose: float = 1.0, movement: Movement | None = None
+    spine: Spine, kind: str, seed: int, *, noise: float = 0.015, dose: float = 1.0, movement: Movement | None = None
 ) -> Image:
     """Draw one series.
 
@@ -158,7 +160,7 @@ def picture(
     flow = sum(rng.normal() * np.sin(z / rng.uniform(8, 25) + y / 9 + rng.uniform(0, 6)) for _ in range(3))
     fine = np.where(labels == _NAMES.index("csf"), fine * (1 + 0.08 * flow), fine)
     fine = fine + disease * (_signal("disease", kind, dose) - fine)
-    array = _voxels(np.asarray(fine, dtype=np.float32))
+    array: Any = _voxels(np.asarray(fine, dtype=np.float32))
     array = ndimage.gaussian_filter(array, (0.0, 0.42, 0.42))
     behind = np.arange(SHAPE[1], dtype=np.float32)[None, :, None] * VOXEL_MM[1]
     array = array * np.exp(-behind / 140) * 1.3  # the coil lies behind the back
@@ -209,26 +211,27 @@ def _voxels(fine: Array) -> Array:
 def _moved(x: Array, y: Array, z: Array, movement: Movement) -> tuple[Array, Array, Array]:
     """Where in the spine each point of the scanner lies."""
     right, front, up = movement.shift_mm
-    y, z = y - front - movement.bend_mm * (z / 90) ** 2, z - up
+    forward, z = y - front - movement.bend_mm * (z / 90) ** 2, z - up
     angle = np.deg2rad(movement.tilt_deg)
-    turned_y, turned_z = np.cos(angle) * y - np.sin(angle) * z, np.sin(angle) * y + np.cos(angle) * z
+    turned_y, turned_z = np.cos(angle) * forward - np.sin(angle) * z, np.sin(angle) * forward + np.cos(angle) * z
     return (x - right).astype(np.float32), turned_y.astype(np.float32), turned_z.astype(np.float32)
 
 
 def _draw(spine: Spine, x: Array, y: Array, z: Array) -> tuple[NDArray[np.uint8], Array]:
     """Tissue of every point, and its fraction of disease."""
     rng = np.random.default_rng(spine.seed)
-    sac_x, sac_y, cord_x, cord_y, pitch, bow = _REGIONS[spine.region]
+    sac_x, sac_y, _, _, pitch, bow = _REGIONS[spine.region]
     phase, sway, bow = rng.uniform(0, pitch), rng.uniform(-3, 3), bow * rng.uniform(0.6, 1.4)
-    u = x - sway * np.sin(z / 60)
-    v = y - bow * (1 - (z / 70) ** 2)
+    u: Any = x - sway * np.sin(z / 60)
+    v: Any = y - bow * (1 - (z / 70) ** 2)
     shape = np.broadcast_shapes(u.shape, v.shape)
     labels = np.zeros(shape, dtype=np.uint8)
 
     def paint(where: Any, name: str) -> None:
         labels[np.broadcast_to(where, shape)] = _NAMES.index(name)
 
-    level = (z + phase) % pitch  # 0 at the middle of a disc
+    # 0 at the middle of a disc; vertebrae grow downwards by about 4 % each and are not all alike.
+    level = (z + phase - 0.0006 * z**2 + 0.8 * np.sin(z / 13 + phase)) % pitch
     disc = np.minimum(level, pitch - level) < 0.12 * pitch
     spinous = np.abs(level - 0.45 * pitch) < 0.22 * pitch
     front = v - sac_y
@@ -260,17 +263,16 @@ def _draw(spine: Spine, x: Array, y: Array, z: Array) -> tuple[NDArray[np.uint8]
     paint(outside <= -0.2, "csf")
     surface, behind, roots = _neural(spine, rng, u, v, z)
     paint(roots < 0, "cord")
-    vein = (np.hypot(u - 0.8 * np.sin(z / 7), (v + behind) / 1.0) < 0.45) & (np.sin(z / 17 + rng.uniform(0, 6)) > -0.3)
+    vein = (np.hypot(u - 0.8 * np.sin(z / 7), v + behind) < 0.45) & (np.sin(z / 17 + rng.uniform(0, 6)) > -0.3)
     paint(vein & (surface > -0.3) & (outside < 0), "pial vein")
     near = np.minimum(surface, roots)
-    disease = np.zeros(shape, dtype=np.float32)
+    disease: Any = np.zeros(shape, dtype=np.float32)
     for film in spine.films:
         reach = np.clip((z - film.bottom_mm) / 0.45, 0, 1) * np.clip((film.top_mm - z) / 0.45, 0, 1)
-        half = {"front": v > 0, "back": v < 0, "around": True}[film.side]
+        half = v * _SIDES[film.side] >= 0
         disease = np.maximum(disease, np.where(half, np.clip((film.thick_mm - near) / 0.45 + 0.5, 0, 1) * reach, 0))
     for nodule in spine.nodules:
-        sign = 1.0 if nodule.side == "front" else -1.0
-        centre = sign * max(_cord_depth(spine, nodule.height_mm), 2.0)
+        centre = _SIDES[nodule.side] * max(_cord_depth(spine, nodule.height_mm), 2.0)
         away = np.sqrt(u**2 + (v - centre) ** 2 + (z - nodule.height_mm) ** 2)
         disease = np.maximum(disease, np.clip((nodule.diameter_mm / 2 - away) / 0.45 + 0.5, 0, 1))
     disease = np.where((near > 0) & (outside < -0.2), disease, 0)

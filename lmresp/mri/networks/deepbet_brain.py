@@ -60,8 +60,9 @@ def probability(volume: Volume) -> Float:
 
 def _edge(voxels: int) -> int:
     """Edge of the cube for the second network: the shortest that loses nothing of an image of so many voxels."""
-    edges = [round(edge) for edge in numbers("brain.network_voxels")]
-    return next((edge for edge in edges if edge >= voxels), edges[-1])
+    edges: list[int] = [round(edge) for edge in numbers("brain.network_voxels")]
+    fitting = [edge for edge in edges if edge >= voxels]
+    return min(fitting, default=max(edges))
 
 
 def _run(name: str, cube: Float) -> Float:

@@ -154,6 +154,7 @@ def scan_result(scan: str, **changed: Any) -> dict[str, Any]:
         "reason": "",
         "software": "lmresp 0.1.0",
         "contrast": "prepost",
+        "geometry": {"aligned": True},
         "series": [series],
         "measures": [measure, failed],
         "findings": [finding()],

@@ -1,0 +1,80 @@
+"""The spine of one scan: which series of each region, and the reading aid made of them. No draft item rests on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmresp.ingest.convert import UnreadableSeries, load_series
+from lmresp.mri import images, spine
+from lmresp.mri.volume import Volume, VolumeError, checked
+
+REGIONS = ("CERVICAL", "THORACIC", "LUMBAR", "SPINE")
+_ROLES = {"T1_POST": "post", "T1_PRE": "pre", "T2": "t2"}
+_LABELS = ("canal", "candidates")
+
+
+def has_spine(series: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a scan has a usable series of the spine."""
+    return any(one["body_part"] in REGIONS and one.get("use", True) for one in series)
+
+
+def write_aids(
+    study_folder: Path, record: Mapping[str, Any], reference: Mapping[str, Any] | None, folder: Path
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Make the reading aid of every region of the spine that a scan holds.
+
+    Parameters
+    ----------
+    study_folder : Path
+        The study; ``files`` of the records are relative to it.
+    record, reference : mapping
+        Records of the scan and of its reference scan.
+    folder : Path
+        Folder of the scan's results; images go to ``anat``.
+
+    Returns
+    -------
+    rows : list of dict
+        One for each region, see :func:`lmresp.mri.spine.rows`; series that could not be read stand in ``why``.
+    files : dict of str to str
+        Images written, with their SHA-256.
+    """
+    rows: list[dict[str, Any]] = []
+    files: dict[str, str] = {}
+    for region in REGIONS:
+        now, lost = _load(study_folder, record, region)
+        if not now and not lost:
+            continue
+        before, lost_before = _load(study_folder, reference, region) if reference else ({}, [])
+        found = spine.aid(now, before or None)
+        row = spine.rows(region, found)
+        row["why"] = [*lost, *(f"reference scan: {why}" for why in lost_before), *row["why"]]
+        rows.append(row)
+        for name, volume in sorted(found.images.items()):
+            kind = "dseg" if name in _LABELS else "map"
+            file = f"anat/{record['scan']}_acq-{region.lower()}_space-spine_desc-{name}_{kind}.nii.gz"
+            files[file] = images.write(folder / file, volume, labels=name in _LABELS)
+    return rows, files
+
+
+def _load(study_folder: Path, record: Mapping[str, Any], region: str) -> tuple[dict[str, Volume], list[str]]:
+    """Images of one region by role: of several the one with the finest voxels, the first of equals."""
+    volumes: dict[str, Volume] = {}
+    lost: list[str] = []
+    for one in record["series"]:
+        role = _ROLES.get(one["sequence"])
+        if role is None or one["body_part"] != region or not one.get("use", True):
+            continue
+        try:
+            image, _ = load_series(study_folder, one)
+            volume = checked(np.asanyarray(image.dataobj), np.asarray(image.affine))
+        except (UnreadableSeries, VolumeError) as error:
+            lost.append(f"{one['series']}: {error}")
+            continue
+        if role not in volumes or volume.voxel_mm3 < volumes[role].voxel_mm3 * 0.99:
+            volumes[role] = volume
+    return volumes, lost
