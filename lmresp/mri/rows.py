@@ -169,11 +169,12 @@ def _film_facts(found: Enhancing, findings: Sequence[dict[str, Any]]) -> draft.F
     if film is None:
         return draft.Film()
     bar = number("draft.linear_sure")
-    crowd = film.volume_mm3 > number("draft.crowded_mm3")
+    certain = sum(c.volume_mm3 for c in film.components if c.confidence >= bar)
+    crowd = film.volume_mm3 > number("draft.crowded_mm3") and certain < 0.5 * film.volume_mm3
     doubt = "so much enhances that film cannot be told from vessels without a reader" * crowd
     return draft.Film(
         volume_mm3=film.volume_mm3,
-        sure_mm3=sum(c.volume_mm3 for c in film.components if c.confidence >= bar),
+        sure_mm3=certain,
         confidence=max((c.confidence for c in film.components), default=0.0),
         doubt=doubt,
         findings=tuple(row["id"] for row in findings if row["kind"] == "linear" and row["confidence"] >= bar),
