@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from scipy import ndimage
 
-from lmresp.mri import enhancement, linear, nodules, normal_structures, qc, regions, registration, vessels
+from lmresp.mri import enhancement, lattice, linear, nodules, normal_structures, qc, regions, registration, vessels
 from lmresp.mri.brain import TissueSignals
 from lmresp.mri.methods import number
 from lmresp.mri.prepare import Prepared
@@ -96,7 +96,8 @@ def find_enhancing(scan: Prepared, csf: Float, signals: TissueSignals, ventricle
     surface = regions.label(scan.anchor, scan.to_template, scan.mask, csf, depth, ventricle)
     white = scan.images["pre"].array > 0.5 * (signals.grey + signals.white)
     tissue = nodules.Tissue(depth, csf, white, ventricle, _lumpy(zones, ventricle))
-    lumps = nodules.find(measured, tissue, scan.quality, scan.edge_mm)
+    worth = min(scan.quality, number("nodules.thick_quality")) if lattice.is_thick(scan.anchor) else scan.quality
+    lumps = nodules.find(measured, tissue, worth, scan.edge_mm)
     away = ndimage.binary_dilation(lumps.at_least(number("draft.doubtful")), iterations=2)
     head = linear.Surroundings(scan.mask, csf, depth, ventricle, zones, surface)
     fine_t2 = scan.images["t2"] if scan.fine_t2 else None
