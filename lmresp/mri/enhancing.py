@@ -89,7 +89,7 @@ def find_enhancing(scan: Prepared, csf: Float, signals: TissueSignals, ventricle
     zones = normal_structures.zones(scan.anchor, scan.to_template, depth)
     veins = _veins(measured, zones, depth)
     if veins is None:
-        return Enhancing(_without_contrast(scan, zones, signals), measured)
+        return Enhancing(_without_contrast(scan, zones, signals, depth), measured)
     failed = [c["check"] for c in (*scan.checks, noisy) if c["check"] in _NEEDED and c["result"] == "FAIL"]
     if failed:
         return Enhancing(f"enhancement cannot be judged: {', '.join(sorted(set(failed)))}", measured)
@@ -124,10 +124,10 @@ def _veins(measured: enhancement.Enhancement, zones: normal_structures.Zones, de
     return normal_structures.sinus_signal(e, zones.vessels, near) if found is None else found
 
 
-def _without_contrast(scan: Prepared, zones: normal_structures.Zones, signals: TissueSignals) -> str:
+def _without_contrast(scan: Prepared, zones: normal_structures.Zones, signals: TissueSignals, depth: Float) -> str:
     """Why no vessel enhances: none was given, or both series were made after it."""
-    before = scan.images["pre"].array[zones.sinuses & scan.mask]
-    bright = before.size and float(np.percentile(before, 90)) > number("enhancement.both_bright") * signals.white
+    before = scan.images["pre"].array[zones.sinuses & (depth > -number("enhancement.sinus_mm"))]
+    bright = before.size and float(np.percentile(before, 95)) > number("enhancement.both_bright") * signals.white
     if bright:
         return "vessels are bright in both T1 series: both seem to have been made after contrast"
     return "no vessel enhances: contrast was not given, or did not arrive"
