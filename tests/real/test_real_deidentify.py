@@ -147,19 +147,19 @@ def test_a_real_face_goes_and_the_brain_stays(exported: tuple[Path, Path]) -> No
     changed = old.array != new.array
     assert (new.array[changed] == 0).all()
 
-    mask = brain.mask(old).mask  # at 1 mm; the export outlined it at 2 mm
+    mask = brain.mask(old).mask
     assert mask.sum() > 1_000_000
     assert not changed[mask].any()
     x, y, z = world_axes(old)
     away = ndimage.distance_transform_edt(~mask, sampling=old.spacing)
-    assert away[changed].min() >= 2.5  # of the margin of 5 mm, up to one voxel of 2 mm is the outline's own doubt
+    assert away[changed].min() >= 4.0  # of the margin of 5 mm, up to a voxel for resampling
 
     head = ndimage.binary_opening(old.array > 60, iterations=2)
     tip = np.unravel_index(int(np.argmax(np.where(head, y, -np.inf))), head.shape)  # the tip of the nose
     for place in (old.affine @ [*tip, 1.0])[:3], (-30, 67, 17), (30, 67, 17):  # the globes, read off an axial slice
         near = (x - place[0]) ** 2 + (y - place[1]) ** 2 + (z - place[2]) ** 2 < 10**2
         assert old.array[near].max() > 100
-        assert (new.array[near] == 0).mean() > 0.9  # the top of a globe lies near the frontal lobe
+        assert (new.array[near] == 0).mean() > 0.85  # the top of a globe lies near the frontal lobe
 
 
 @pytest.mark.slow
