@@ -31,8 +31,12 @@ ALLOWED = {
     "deidentify": BASE | {"ingest", "mri"},
     "simulate": BASE,
     "report": BASE,
+    "dicom": BASE | {"ingest", "mri"},
+    "pacs": BASE,
+    "reads": BASE | {"criteria", "ingest", "mri", "dicom"},
+    "review": BASE | {"criteria", "ingest", "mri", "reads", "report"},
     "provenance": BASE,
-    "cli": BASE | CORE | {"mri", "ingest", "deidentify", "simulate", "report", "provenance"},
+    "cli": BASE | CORE | {"mri", "ingest", "deidentify", "simulate", "report", "provenance", "reads", "review", "dicom", "pacs"},
 }
 # What a pure module may not touch: files, clocks, randomness, images.
 IMPURE = {"pathlib", "os", "time", "random", "SimpleITK", "nibabel", "pydicom", "skimage", "subprocess"}

@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from lmresp import RESEARCH_USE, __version__
+from lmresp.cli.dicom import add_dicom
+from lmresp.cli.pacs import add_pacs
+from lmresp.cli.reads import add_reads
+from lmresp.cli.review import add_review
 from lmresp.cli.simulate import add_simulate
 from lmresp.errors import EXIT_DONE, EXIT_FAILED, LmrespError
 
 RUN_OPTIONS = "STUDY comes first. Any further option is handed to Snakemake as it is (--dry-run, --jobs 50, ...)."
+TO_SNAKEMAKE = ("check", "run", "call", "report", "demo")
 NO_RESULTS = {
     "--dry-run",
     "--dryrun",
@@ -61,7 +66,7 @@ def _dispatch(arguments: list[str]) -> int:
         return run_step(arguments[1:])
     parser = _parser()
     known, extra = parser.parse_known_args(arguments)
-    if extra and known.command in ("init", "explain", "charter", "export", "simulate"):
+    if extra and known.command not in TO_SNAKEMAKE:
         parser.error(f"unknown option: {' '.join(extra)}")
     known.extra = [option for option in extra if option != "--"]
     return _COMMANDS[known.command](known)
@@ -99,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_charter(commands)
     _add_export(commands)
     add_simulate(commands)
+    add_review(commands)
+    add_reads(commands)
+    add_dicom(commands)
+    add_pacs(commands)
 
     demo = commands.add_parser("demo", help="make the demo study and run it", epilog=RUN_OPTIONS, allow_abbrev=False)
     demo.add_argument("study", type=_study_folder, metavar="DIR", nargs="?", default=Path("lmresp-demo"))
@@ -257,6 +266,30 @@ def _simulate(options: argparse.Namespace) -> int:
     return run_simulate(options)
 
 
+def _review(options: argparse.Namespace) -> int:
+    from lmresp.cli.review import run_review
+
+    return run_review(options)
+
+
+def _reads(options: argparse.Namespace) -> int:
+    from lmresp.cli.reads import run_reads
+
+    return run_reads(options)
+
+
+def _dicom(options: argparse.Namespace) -> int:
+    from lmresp.cli.dicom import run_dicom
+
+    return run_dicom(options)
+
+
+def _pacs(options: argparse.Namespace) -> int:
+    from lmresp.cli.pacs import run_pacs
+
+    return run_pacs(options)
+
+
 def _demo(options: argparse.Namespace) -> int:
     import os
 
@@ -281,4 +314,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "export": _export,
     "demo": _demo,
     "simulate": _simulate,
+    "review": _review,
+    "reads": _reads,
+    "dicom": _dicom,
+    "pacs": _pacs,
 }
