@@ -1,7 +1,7 @@
-"""The accuracy study, with one command: ``python -m benchmarks.accuracy [--data FOLDER] [--jobs N] [--work FOLDER]``.
+"""The accuracy study, with one command: ``python -m benchmarks.accuracy [--data FOLDER] [--jobs N] [--runs FOLDER]``.
 
 Makes 60 phantom scans of 10 heads, measures them as a study does, measures the real scans where their folder is given,
-and writes ``docs/accuracy.md``. What is finished is kept in the work folder and not done again.
+and writes ``docs/accuracy.md``. What is finished is kept in the folder of runs and not done again.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ def main() -> None:
         "--data", type=Path, help="folder of the real scans (with mri/ in it); without it phantoms only"
     )
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--work", type=Path, default=REPOSITORY / "benchmarks" / "accuracy" / "work")
+    parser.add_argument("--runs", type=Path, default=REPOSITORY / "benchmarks" / "accuracy" / "runs")
     parser.add_argument("--heads", type=int, default=len(cases.SEEDS), help="only the first heads, to try it out")
     parser.add_argument("--docs", type=Path, default=REPOSITORY / "docs")
     options = parser.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
+    options.runs.mkdir(parents=True, exist_ok=True)
     names = [*(str(seed) for seed in cases.SEEDS[: options.heads]), *(measure_heads.REAL if options.data else ())]
-    jobs = [(name, str(options.work), str(options.data or "")) for name in names]
+    jobs = [(name, str(options.runs), str(options.data or "")) for name in names]
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1) as pool:
         for name in pool.imap_unordered(measure_heads.run, jobs):
             print(f"{name} done", flush=True)
-    rows = [row for name in names for row in json.loads((options.work / f"{name}.json").read_text(encoding="utf-8"))]
+    rows = [row for name in names for row in json.loads((options.runs / f"{name}.json").read_text(encoding="utf-8"))]
     publish.publish(rows, options.docs)
 
 
