@@ -267,7 +267,7 @@ def _film_states(now: Current, against: Against) -> dict[int, str]:
         was = max(net.before_mm3, 0.0)
         status = "unchanged"
         if beyond and net.change_mm3 > 0:
-            status = "new" if was < 0.2 * (was + net.change_mm3) else "grown"
+            status = "new" if was < number("draft.film_new") * (was + net.change_mm3) else "grown"
         elif beyond:
             status = "shrunk"
         out[piece.label] = status

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from lmresp.mri.methods import number
+from lmresp.mri.methods import number, numbers
 from lmresp.terms import Change, Item, Presence
 
 _READER = "not measured by lmresp: needs a reader"
@@ -320,7 +320,7 @@ def _linear(facts: Facts) -> _Draft:
     film = facts.film
     text = f"film-like enhancement {film.volume_mm3 / 1000:.1f} ml, {film.sure_mm3 / 1000:.1f} ml of it sure"
     if film.doubt:
-        presence, confidence = Presence.NE, 0.2 * facts.quality
+        presence, confidence = Presence.NE, number("draft.doubted") * facts.quality
         text += f": {film.doubt}"
     elif film.sure_mm3 >= number("draft.linear_present_mm3") and facts.quality >= number("draft.linear_quality"):
         presence, confidence = Presence.PRESENT, film.confidence
@@ -328,7 +328,7 @@ def _linear(facts: Facts) -> _Draft:
         presence, confidence = Presence.ABSENT, number("draft.absent_confidence") * facts.quality
         text += ": film fainter than vessels may be missed"
     else:
-        presence, confidence = Presence.NE, 0.3 * facts.quality
+        presence, confidence = Presence.NE, number("draft.undecided") * facts.quality
         text += ": cannot be told from vessels without a reader"
     draft = _Draft(Item.LINEAR, presence, [text], confidence, 1, film.findings)
     return _compare(draft, facts, lambda _, against: _linear_change(against))
@@ -357,10 +357,12 @@ def _hydrocephalus(facts: Facts) -> _Draft:
         return _Draft(Item.HYDROCEPHALUS, Presence.NE, ["ventricles could not be measured"], 0.0)
     limit = number("draft.evans_present")
     presence = Presence.PRESENT if facts.evans > limit else Presence.ABSENT
-    confidence = min(0.9, 0.4 + abs(facts.evans - limit) / 0.06) * facts.quality
+    least, most = numbers("draft.evans_confidence")
+    beyond = abs(facts.evans - limit) / number("draft.evans_confidence_per")
+    confidence = min(most, least + beyond) * facts.quality
     text = f"Evans index {facts.evans:.2f} (limit {limit:.2f}), ventricles {facts.ventricles_mm3 / 1000:.0f} ml"
     if abs(facts.evans - limit) < 2 * facts.evans_sd:
-        presence, confidence = Presence.NE, 0.2 * facts.quality
+        presence, confidence = Presence.NE, number("draft.doubted") * facts.quality
         text += f": within its uncertainty of {2 * facts.evans_sd:.2f}, needs a reader"
     draft = _Draft(Item.HYDROCEPHALUS, presence, [text], confidence, 3)
     return _compare(draft, facts, _ventricle_change, needs_enhancement=False)

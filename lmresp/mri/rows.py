@@ -170,7 +170,7 @@ def _film_facts(found: Enhancing, findings: Sequence[dict[str, Any]]) -> draft.F
         return draft.Film()
     bar = number("draft.linear_sure")
     certain = sum(c.volume_mm3 for c in film.components if c.confidence >= bar)
-    crowd = film.volume_mm3 > number("draft.crowded_mm3") and certain < 0.5 * film.volume_mm3
+    crowd = film.volume_mm3 > number("draft.crowded_mm3") and certain < number("draft.crowded_sure") * film.volume_mm3
     doubt = "so much enhances that film cannot be told from vessels without a reader" * crowd
     return draft.Film(
         volume_mm3=film.volume_mm3,
