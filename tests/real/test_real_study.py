@@ -16,7 +16,7 @@ import pytest
 
 from lmresp import store
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("real_study")]
+pytestmark = pytest.mark.slow
 
 VISITS = {
     "GLIOMA": ["2020-01-10"],

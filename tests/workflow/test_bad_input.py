@@ -18,8 +18,6 @@ import pytest
 from lmresp import store
 from tests.workflow.conftest import copied, environment, lmresp
 
-pytestmark = pytest.mark.xdist_group("bad input")
-
 
 @pytest.fixture
 def study(repository: Path, tmp_path: Path) -> Path:

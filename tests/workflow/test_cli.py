@@ -14,8 +14,6 @@ from lmresp.cli.run import snakemake_command, workflow_folder
 from lmresp.errors import StudyError
 from tests.workflow.conftest import copied, lmresp
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 
 @pytest.fixture(scope="module")
 def study(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

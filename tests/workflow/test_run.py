@@ -19,8 +19,6 @@ import pytest
 from lmresp import store
 from tests.workflow.conftest import copied, digests, environment, lmresp
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 FIXED_NAMES = (
     "calls.csv",
     "best_response.csv",

@@ -15,7 +15,7 @@ import pytest
 from tests.workflow.conftest import copied, digests, environment, lmresp
 from tests.workflow.test_run import results, wait_for_scans
 
-pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slurm]
+pytestmark = pytest.mark.slurm
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,6 @@ import pytest
 
 from tests.workflow.conftest import digests, environment, lmresp
 
-pytestmark = pytest.mark.xdist_group("wheel")
-
 
 @pytest.fixture(scope="module")
 def installed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

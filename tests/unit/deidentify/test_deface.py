@@ -12,7 +12,7 @@ from lmresp.mri.volume import Volume, checked, resample
 from lmresp.simulate.phantom import Acquisition, Disease, Tissue, make_scan, make_subject
 from lmresp.simulate.tissues import INDEX
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deface")]
+pytestmark = pytest.mark.slow
 
 
 def volume(image: Any) -> Volume:
