@@ -105,10 +105,12 @@ def _measure_scan(o: argparse.Namespace) -> None:
     _one_core()
     from lmresp.mri.scan import measure_scan
     from lmresp.report.scan_page import write_scan_page
+    from lmresp.report.spine_page import write_spine_page
 
     earlier = [file.name.removesuffix("_scan.json") for file in o.files]
     result = measure_scan(o.study, store.read_json(o.record), o.results, earlier)
     write_scan_page(o.results, str(result["scan"]))
+    write_spine_page(o.results, str(result["scan"]))
 
 
 def _grade_csf(o: argparse.Namespace) -> None:
@@ -195,6 +197,27 @@ def _estimate(o: argparse.Namespace) -> None:
     _write_frame(o.curve, curve)
 
 
+def _agree(o: argparse.Namespace) -> None:
+    from lmresp.mri.rated_numbers import rated_numbers
+    from lmresp.mri.ratings import ratings
+    from lmresp.statistics.adjudication import adjudication
+    from lmresp.statistics.agreement import agreement
+    from lmresp.statistics.drift import drift
+    from lmresp.statistics.first_progression import first_progression
+    from lmresp.statistics.review_list import doubts, review_list
+
+    scans, charter = _scan_results(o.index), _charter(o.charter)
+    reads, subjects, visits = (_frame(path) for path in (o.reads, o.subjects, o.visits))
+    rated = ratings(reads, scans, subjects, visits, charter)
+    numbers = rated_numbers(reads, _frame(o.measured), scans, subjects, visits, charter)
+    table, counts = agreement(rated, numbers, [*first_progression(rated), *adjudication(rated)])
+    _write_frame(o.agreement, table)
+    _write_frame(o.counts, counts)
+    _write_frame(o.cases, review_list(rated))
+    _write_frame(o.drift, drift(rated))
+    _write_queries(o.queries, doubts(rated))
+
+
 def _tables(folder: Path) -> dict[str, pd.DataFrame]:
     return {path.stem: _frame(path) for path in sorted(folder.glob("*.csv")) if "." not in path.stem}
 
@@ -223,9 +246,10 @@ def _write_provenance(o: argparse.Namespace) -> None:
 
     scans = _scan_results(o.index)
     raw = sorted(o.raw.glob("*.csv"))
-    record = provenance(store.read_json(o.study), store.read_json(o.charter), raw, o.index.parent / "scans", scans)
+    study, charter, reads = (store.read_json(path) for path in (o.study, o.charter, o.reads))
+    record = provenance(study, charter, raw, o.index.parent / "scans", scans, reads)
     store.write_json(o.out, record)
-    store.write_json(o.dataset, dataset_description(store.read_json(o.study)))
+    store.write_json(o.dataset, dataset_description(study))
 
 
 def _write_report(o: argparse.Namespace) -> None:
@@ -259,9 +283,16 @@ _STEPS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[str, ...]]] 
         _estimate,
         ("best", "endpoints", "csf", "neuro", "charter", "subjects", "rates", "survival", "curve"),
     ),
+    "agree": (
+        _agree,
+        (
+            *("index", "charter", "reads", "measured", "subjects", "visits"),
+            *("agreement", "counts", "cases", "drift", "queries"),
+        ),
+    ),
     "find-branches": (_find_branches, ("calls", "csf", "neuro", "mri", "charter", "tables", "pathway")),
     "explain-subjects": (_explain_subjects, ("results", "explanations")),
     "collect-queries": (_collect_queries, ("out", "visits", "files")),
-    "write-provenance": (_write_provenance, ("study", "index", "charter", "raw", "out", "dataset")),
+    "write-provenance": (_write_provenance, ("study", "index", "charter", "raw", "reads", "out", "dataset")),
     "write-report": (_write_report, ("results", "out")),
 }

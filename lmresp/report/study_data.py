@@ -34,6 +34,10 @@ class StudyData:
     rates: Rows = ()
     survival: Rows = ()
     survival_curve: Rows = ()
+    agreement: Rows = ()
+    agreement_counts: Rows = ()
+    agreement_cases: Rows = ()
+    drift: Rows = ()
     pathway: Rows = ()
     measures: Rows = ()
     queries: Rows = ()
@@ -87,7 +91,10 @@ def load_study(
     tables: dict[str, Rows] = {
         name: store.read_csv(results / f"{name}.csv") for name in ("calls", "best_response", "pathway", "queries")
     }
-    derived = ("components", "endpoints", "rates", "survival", "survival_curve", "measures")
+    derived = (
+        *("components", "endpoints", "rates", "survival", "survival_curve", "measures"),
+        *("agreement", "agreement_counts", "agreement_cases", "drift"),
+    )
     tables |= {name: rows(f"{name}.csv") for name in derived}
     strands = {name: rows(f"work/{name}.csv") for name in ("csf", "neuro", "mri", "steroids")}
     names = ("subjects", "visits", "treatments", "procedures", "disposition")

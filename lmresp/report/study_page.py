@@ -12,6 +12,7 @@ from typing import Any
 from lmresp import RESEARCH_USE, __version__, store
 from lmresp.flags import flag_meaning
 from lmresp.notation import row_ranges
+from lmresp.report.agreement import agreement_view
 from lmresp.report.components import BesideView, beside
 from lmresp.report.days import weeks
 from lmresp.report.endpoints import Pair, endpoints_view, subject_endpoints
@@ -204,6 +205,9 @@ def _provenance(data: StudyData) -> list[tuple[str, str]]:
     inputs = str(data.provenance.get("inputs_digest", ""))
     facts = [("Data cut", data.data_cut or "not given"), ("Software", f"lmresp {__version__}")]
     facts.append(("Inputs", f"sha256 {inputs[:12]}" if inputs else "digest not recorded"))
+    reads: Mapping[str, Any] = data.provenance.get("reads") or {}
+    if reads.get("entries"):
+        facts.append(("Record of reads", f"{reads['locked']} of {reads['reads']} locked, head {reads['head']}"))
     signed = charter.get("signed") or {}
     agreed = ", ".join(str(signed[key]) for key in ("by", "date") if signed.get(key))
     facts.append(("Charter signed", agreed or "not signed by anyone"))
@@ -286,6 +290,7 @@ def study_report(data: StudyData) -> str:
         reasons=_reasons(data.calls),
         provenance=_provenance(data),
         endpoints=endpoints_view(data),
+        agreement=agreement_view(data),
         tiles=_tiles(data, len(subjects), len(set_aside)),
         anchors=anchors,
         severities=[

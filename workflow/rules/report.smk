@@ -13,7 +13,11 @@ EXPLAINED = [
 rule collect_queries:
     input:
         queries=PLAN.query_files,
-        derived=["work/components.queries.csv", "work/over_time.queries.csv"],
+        derived=[
+            "work/components.queries.csv",
+            "work/over_time.queries.csv",
+            "work/agreement.queries.csv",
+        ],
         visits="work/tables/visits.csv",
     output:
         queries=report(
@@ -36,6 +40,7 @@ rule write_provenance:
         index="work/index.json",
         charter="work/charter.json",
         raw=expand("work/raw/{table}.csv", table=PLAN.tables),
+        reads="work/reads.json",
         scans=SCAN_RESULTS,
     output:
         provenance="provenance.json",
@@ -48,7 +53,7 @@ rule write_provenance:
         "Writing the provenance"
     shell:
         "lmresp step write-provenance --study {input.study} --index {input.index} --charter {input.charter} "
-        "--raw work/raw --out {output.provenance} --dataset {output.dataset} > {log} 2>&1"
+        "--raw work/raw --reads {input.reads} --out {output.provenance} --dataset {output.dataset} > {log} 2>&1"
 
 
 rule explain_subjects:
@@ -74,6 +79,10 @@ rule write_report:
         "rates.csv",
         "survival.csv",
         "survival_curve.csv",
+        "agreement.csv",
+        "agreement_counts.csv",
+        "agreement_cases.csv",
+        "drift.csv",
         expand("work/tables/{table}.csv", table=PLAN.tables),
         provenance="provenance.json",
         study="work/study.json",
