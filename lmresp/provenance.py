@@ -32,6 +32,7 @@ def provenance(
     raw_tables: Iterable[Path],
     scan_records: Path,
     scans: Iterable[Mapping[str, Any]],
+    reads: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Build the provenance record of a study.
 
@@ -45,6 +46,8 @@ def provenance(
         Folder of the scan records, which hold the digest of every series.
     scans : iterable of mapping
         Scan results, which name the digest of every image written.
+    reads : mapping
+        How the record of reads stands (``work/reads.json``): its head digest tells when lines were cut off its end.
 
     Returns
     -------
@@ -67,6 +70,7 @@ def provenance(
         "data_cut": study["data_cut"],
         "charter": dict(charter),
         "inputs": inputs,
+        "reads": dict(reads),
         "inputs_digest": store.sha256_text(repr(sorted(_leaves(inputs)))),
         "scans": outputs,
         "research_use": RESEARCH_USE,

@@ -187,12 +187,14 @@ def _init(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, *targets: str) -> int:
     from lmresp.cli.charter import usable_charter
+    from lmresp.cli.reads import stop_if_broken
     from lmresp.cli.run import run_study, snakemake_command
     from lmresp.ingest.spreadsheet import stop_if_unusable
     from lmresp.ingest.study import open_study
 
     study = open_study(options.study)  # a folder that is no study, or a charter that cannot be used, ends here
     usable_charter(study.charter)
+    stop_if_broken(study.folder)
     if options.command != "check":  # which lists every problem
         stop_if_unusable(study)
     command = snakemake_command(

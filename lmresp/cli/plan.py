@@ -79,7 +79,7 @@ def plan_study(folder: Path) -> Plan:
     Raises
     ------
     lmresp.errors.StudyError
-        If ``study.yaml`` or the charter cannot be used.
+        If ``study.yaml``, the charter or the record of reads cannot be used.
     """
     from lmresp.criteria import charter_record, load_charter
     from lmresp.ingest.inventory import build_index
@@ -92,7 +92,7 @@ def plan_study(folder: Path) -> Plan:
     record = {"study_id": study.study_id, "title": study.title, "data_cut": study.data_cut}
     store.write_json(work / "study.json", record, only_if_changed=True)
     store.write_json(work / "charter.json", charter_record(charter), only_if_changed=True)
-    present, problems = write_raw_tables(study)
+    present, problems = write_raw_tables(study, {"mri_reads": _recorded_reads(study.folder, work)})
     store.write_csv(work / "raw.queries.csv", queries.numbered(problems), queries.COLUMNS, only_if_changed=True)
     raw = {table: store.read_csv(work / "raw" / f"{table}.csv") for table in present}
     build_index(study, raw, baselines=_baselines(raw))
@@ -100,6 +100,34 @@ def plan_study(folder: Path) -> Plan:
     for result in plan.results.values():
         _drop_if_damaged(study.results / result)
     return plan
+
+
+def _recorded_reads(folder: Path, work: Path) -> list[dict[str, str]]:
+    """Return the locked reads of the record as rows of ``mri_reads``, and leave with the results how it stands.
+
+    Raises
+    ------
+    lmresp.errors.StudyError
+        If the chain of the record is broken.
+    """
+    from lmresp.reads.record import NAME, Record, torn_files
+    from lmresp.reads.rows import rows_of
+    from lmresp.reads.state import history
+
+    record = Record(folder / NAME)
+    entries = record.entries()
+    reads = history(entries)
+    stand = {
+        "format": "lmresp-reads/1",
+        "entries": len(entries),
+        "reads": len(reads),
+        "locked": sum(read.locked for read in reads),
+        "head": entries[-1]["digest"] if entries else "",
+        "intact": True,  # else nothing would run
+        "torn": [path.name for path in torn_files(record.path)],
+    }
+    store.write_json(work / "reads.json", stand, only_if_changed=True)
+    return [{**row, "_file": NAME} for row in rows_of(entries)]
 
 
 def _baselines(raw: Mapping[str, list[dict[str, str]]]) -> dict[str, float]:

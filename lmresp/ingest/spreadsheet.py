@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,9 @@ def _no_subjects() -> Query:
     return make("IN033", file="tables", allowed="subjects.csv or .xlsx")
 
 
-def write_raw_tables(study: Study) -> tuple[list[str], list[Query]]:
+def write_raw_tables(
+    study: Study, further: Mapping[str, Sequence[Mapping[str, str]]] | None = None
+) -> tuple[list[str], list[Query]]:
     """Write ``work/raw/<table>.csv`` for every known table; a file is rewritten only when its bytes change.
 
     Cells of columns that are not the table's are not taken over (only their header is), identity is withheld and
@@ -146,6 +148,9 @@ def write_raw_tables(study: Study) -> tuple[list[str], list[Query]]:
     ----------
     study : Study
         The study.
+    further : mapping of str to rows, optional
+        Rows of a table that do not come from a file of tables: names of columns, ``_file`` and ``_row``. They stand
+        behind the rows of the table that the study has otherwise.
 
     Returns
     -------
@@ -156,8 +161,9 @@ def write_raw_tables(study: Study) -> tuple[list[str], list[Query]]:
     present = []
     for table in spec.TABLES:
         read = tables.get(table)
-        rows, asked = _raw_rows(read) if read else ([], [])
+        rows, asked = raw_rows(read) if read else ([], [])
         headers = list(dict.fromkeys(h for h in read.header if h and h not in spec.META)) if read else []
+        rows += _further_rows(table, (further or {}).get(table, ()), headers)
         write_csv(study.results / "work" / "raw" / f"{table}.csv", rows, (*spec.META, *headers), only_if_changed=True)
         queries += asked
         present += [table] if rows else []
@@ -166,7 +172,8 @@ def write_raw_tables(study: Study) -> tuple[list[str], list[Query]]:
     return present, queries
 
 
-def _raw_rows(read: ReadTable) -> tuple[list[dict[str, str]], list[Query]]:
+def raw_rows(read: ReadTable) -> tuple[list[dict[str, str]], list[Query]]:
+    """Take the rows of a table over as text under the headers of its file, without identity; ask about broken rows."""
     names = spec.match_headers(read.table, read.header)
     columns = spec.table_spec(read.table).columns
     rows: list[dict[str, str]] = []
@@ -199,6 +206,20 @@ def _raw_rows(read: ReadTable) -> tuple[list[dict[str, str]], list[Query]]:
         else:
             rows.append(row)
     return rows, queries
+
+
+def _further_rows(table: str, given: Sequence[Mapping[str, str]], headers: list[str]) -> list[dict[str, str]]:
+    """Put rows under the headers that the table has already; headers that it lacks are added to them."""
+    columns = spec.table_spec(table).columns
+    spelt = {name: header for header, name in spec.match_headers(table, headers).items()}
+    for name in dict.fromkeys(name for row in given for name in row if name not in spec.META and name not in spelt):
+        spelt[name] = name
+        headers.append(name)
+    return [
+        {"_file": row["_file"], "_sheet": "", "_row": row["_row"]}
+        | {spelt[n]: _taken_over(cell, columns[n], decimal_comma=False) for n, cell in row.items() if n in columns}
+        for row in given
+    ]
 
 
 def _taken_over(cell: str, column: spec.Column, *, decimal_comma: bool) -> str:

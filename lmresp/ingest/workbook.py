@@ -14,7 +14,7 @@ import openpyxl
 
 from lmresp.ingest import spec
 from lmresp.ingest.cells import NO_RESULT
-from lmresp.ingest.table_file import ReadTable, UnreadableError, as_table, check_file, shown_name, trimmed
+from lmresp.ingest.table_file import ReadTable, Rows, UnreadableError, as_table, check_file, shown_name, trimmed
 from lmresp.queries import Query, make
 
 ALLOWED = "an Excel workbook (.xlsx) or CSV (UTF-8) of at most 100 MB, without merged cells"
@@ -77,6 +77,40 @@ def read_workbook(path: Path) -> tuple[list[ReadTable], list[Query]]:
         # openpyxl raises whatever its parts raise (KeyError, ParseError, TypeError, zlib.error ...) on a broken file
         return [], [refuse(UnreadableError(f"it is a broken Excel workbook ({type(error).__name__})"))]
     return tables, queries
+
+
+def read_sheet(path: Path, sheet: str) -> Rows:
+    """Read one sheet of an XLSX file that is no table of the study, as :func:`read_workbook` reads its tables.
+
+    Returns
+    -------
+    list of (int, tuple of str)
+        Row numbers and cells as text, without blank rows; empty when there is no such sheet.
+
+    Raises
+    ------
+    lmresp.ingest.table_file.UnreadableError
+        If the file is broken, fake, too large, or the sheet has merged cells.
+    """
+    try:
+        check_file(path)
+        _check_size(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            formulas = openpyxl.load_workbook(path, read_only=True, data_only=False)
+        try:
+            if sheet not in values.sheetnames:
+                return []
+            _refuse_merged(path, values[sheet])
+            return list(_sheet_rows(values[sheet], formulas[sheet]))
+        finally:
+            values.close()
+            formulas.close()
+    except UnreadableError:
+        raise
+    except Exception as error:  # see read_workbook
+        raise UnreadableError(f"it is a broken Excel workbook ({type(error).__name__})") from None
 
 
 def _check_size(path: Path) -> None:

@@ -91,6 +91,21 @@ def combine(items: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return pd.concat([groups[keys], decided[["call", "rule_id", "certainty", "flags"]]], axis=1)
 
 
+def words(values: pd.Series) -> pd.DataFrame:
+    """Sort the words of a read's items into ``presence`` and ``change`` ("" where a word is none); NE is both."""
+    lists: dict[str, type[Presence] | type[Change]] = {"presence": Presence, "change": Change}
+    return pd.DataFrame({name: values.where(values.isin([w.value for w in each]), "") for name, each in lists.items()})
+
+
+def contradicts(stated: pd.Series, implied: pd.Series) -> pd.Series:
+    """Whether a reader's overall value does not follow from the items; never where one of the two is "".
+
+    Without the presence of each item CR and PR cannot be told apart from the changes alone.
+    """
+    same = (stated == implied) | (stated.isin(["CR", "PR"]) & implied.isin(["CR", "PR"]))
+    return (stated != "") & (implied != "") & ~same
+
+
 def presence_now(rows: pd.DataFrame) -> pd.Series:
     """Say what is there on each scan, as far as the words of the read tell.
 

@@ -11,11 +11,11 @@ from lmresp import queries
 from lmresp.criteria import load_scheme
 from lmresp.criteria.charter import Charter
 from lmresp.criteria.timeline import day_text, days, flag, join_visits, joined, text_frame
-from lmresp.mri.items import KEYS, LM_ITEMS, combine, joined_by, worst_word
+from lmresp.mri.items import KEYS, LM_ITEMS, combine, contradicts, joined_by, words, worst_word
 from lmresp.mri.read_forms import incomplete_forms, shared_sessions
 from lmresp.mri.visit_draft import open_items
 from lmresp.queries import Query
-from lmresp.terms import Change, Item, Presence
+from lmresp.terms import Item, Presence
 
 ROLES = {"ADJUDICATION COMMITTEE": 0, "INDEPENDENT ASSESSOR": 1, "INVESTIGATOR": 2}
 """Roles of people, the one whose read stands first (setting ``read_model``); software is not among them."""
@@ -197,10 +197,7 @@ def judge_reads(rows: pd.DataFrame, charter: Charter) -> tuple[pd.DataFrame, lis
     total = rows[(rows["item"] == Item.OVERALL.value) & rows["value"].isin(worst_first)]
     whole = total[total["compartment"] == "WHOLE"].set_index(READ)["value"]
     parts = worst_word(total["value"], [total[key] for key in READ], worst_first)
-    items = rows.assign(
-        presence=rows["value"].where(rows["value"].isin([word.value for word in Presence]), ""),
-        change=rows["value"].where(rows["value"].isin([word.value for word in Change]), ""),
-    )
+    items = rows.join(words(rows["value"]))
     items = items[items["item"].isin(LM_ITEMS) & (items["position"] == "")]
     unread = rows[(rows["value"] == "NE") & (rows["position"] == "")]
     reads["read_open"] = open_items(unread.rename(columns={"reason_ne": "reason"}), READ)
@@ -212,9 +209,7 @@ def judge_reads(rows: pd.DataFrame, charter: Charter) -> tuple[pd.DataFrame, lis
     reads[text] = reads[text].astype(object).fillna("")
     reads["read_overall"] = reads["stated"].where(reads["stated"] != "", reads["implied"])
     reads["read_overall"] = reads["read_overall"].replace({"": "NE", "INVALID_INPUT": "NE"})
-    # Without the presence of each item CR and PR cannot be told apart from the changes alone.
-    same = (reads["stated"] == reads["implied"]) | (reads[["stated", "implied"]].isin(["CR", "PR"]).all(axis=1))
-    reads["contradicts"] = (reads["stated"] != "") & (reads["implied"] != "") & ~same & (reads["position"] == "")
+    reads["contradicts"] = contradicts(reads["stated"], reads["implied"]) & (reads["position"] == "")
     reads = reads.reset_index()
     reads["read_flags"] = joined(
         [

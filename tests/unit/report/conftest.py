@@ -227,6 +227,9 @@ def images() -> dict[str, nib.Nifti1Image]:
     arrays |= {"compared": post, "compared_labels": labels, "reference": before, "reference_labels": reference_labels}
     brain = (before > 0).astype(np.uint8)
     arrays |= {"brain": brain, "reference_brain": brain}
+    change = np.zeros(before.shape, np.float32)
+    block(change, (30, 10, 12), 0.9)
+    arrays |= {"change": change, "flair": before * 2, "reference_flair": before * 2, "reference_pre": before}
     return {name: nib.Nifti1Image(array, AFFINE) for name, array in arrays.items()}
 
 
@@ -408,6 +411,7 @@ def make() -> dict[str, Callable[..., Any]]:
         "images": images,
         "block": block,
         "head": head,
+        "ventricles": ventricles,
         "provenance": provenance,
     }
 

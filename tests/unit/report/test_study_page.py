@@ -96,7 +96,7 @@ def test_hostile_text_in_every_cell_stays_text(study: Any, make: Any) -> None:
         for field in dataclasses.fields(data)
         if isinstance(getattr(data, field.name), list)
     }
-    assert len(tables) == 19
+    assert len(tables) == 23
     # The numbers of a curve are drawn, not printed, and only one under the charter's policy: its text is the group.
     tables["survival_curve"] = [row | {"group": HOSTILE} for row in data.survival_curve]
     for row in tables["calls"]:
