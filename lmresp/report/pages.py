@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -93,7 +95,29 @@ def css_text(text: str) -> str:
     return '"' + "".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):x} " for c in text) + '"'
 
 
-def render(template: str, *, style: str, script: str = "", running: str = "", **context: Any) -> str:
+def json_text(value: Any) -> Markup:
+    """Write JSON that can stand in a data block of a page: ASCII, and no sign in it can end or open an element.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite: no browser reads it.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)  # noqa: S704 escaped above
+
+
+def render(
+    template: str,
+    *,
+    style: str,
+    script: str | Sequence[str] = "",
+    without_script: str = "",
+    running: str = "",
+    **context: Any,
+) -> str:
     """Render a page that needs no other file and no network.
 
     Parameters
@@ -101,8 +125,11 @@ def render(template: str, *, style: str, script: str = "", running: str = "", **
     template : str
         Name of a template in ``lmresp/report/templates``.
     style, script : str
-        Names of the style sheet added to ``base.css`` and of the only script of the page ("" for none).
+        Names of the style sheet added to ``base.css`` and of the only script of the page ("" for none); a script in
+        several files becomes one, and the files share one scope.
         Both are inlined; the policy admits them by their SHA-256 and nothing else.
+    without_script : str
+        Rules of style that hold where scripts are off.
     running : str
         Line at the foot of every printed page, beside its number.
     **context
@@ -120,11 +147,16 @@ def render(template: str, *, style: str, script: str = "", running: str = "", **
     """
     foot = f"@page {{ @bottom-left {{ content: {css_text(running)}; }} }}"
     css = "\n".join([_asset("base.css"), _asset(style), foot])
-    js = _asset(script) if script else ""
+    parts = [script] if isinstance(script, str) else script
+    js = "\n".join(_asset(part) for part in parts if part)
+    if len(parts) > 1:
+        js = f'"use strict";\n(() => {{\n{js}\n}})();'
     scripts = _source(js) if js else "'none'"
+    styles = " ".join(_source(text) for text in (css, without_script) if text)
     policy = (
-        f"default-src 'none'; style-src {_source(css)}; script-src {scripts}; "
+        f"default-src 'none'; style-src {styles}; script-src {scripts}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    text = _environment().get_template(template).render(css=Markup(css), js=Markup(js), policy=policy, **context)  # noqa: S704 our own files
+    ours = {"css": Markup(css), "js": Markup(js), "without_script": Markup(without_script)}  # noqa: S704 our own files
+    text = _environment().get_template(template).render(policy=policy, **ours, **context)
     return text.rstrip() + "\n"

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.browser.firefox import firefox as firefox  # a fixture
+
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
