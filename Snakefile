@@ -64,8 +64,10 @@ rule all:
         "report.html",
         "provenance.json",
         "dataset_description.json",
+        SCAN_PAGES,
 
 
 rule scans:
     input:
         SCAN_RESULTS,
+        SCAN_PAGES,

@@ -50,6 +50,11 @@ class Plan:
             *(f"work/{strand}.queries.csv" for strand in ("csf", "steroids", "neuro", "mri")),
         ]
 
+    @property
+    def pages(self) -> list[str]:
+        """Pages of all scans, relative to the results folder."""
+        return [result.removesuffix("_scan.json") + "_page.html" for result in self.results.values()]
+
     def earlier_results(self, scan: str) -> list[str]:
         """Return the result files of the scans that a scan is compared with."""
         return [self.results[one] for one in self.earlier.get(scan, ())]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lmresp.criteria import Charter
 
 STRANDS = ("csf", "neuro", "mri")
-TEXT_OPTIONS = ("table_name", "data_cut")
+TEXT_OPTIONS = ("table_name", "data_cut", "scan")
 
 
 def run_step(argv: Sequence[str]) -> int:
@@ -104,13 +104,18 @@ def _align_subject(o: argparse.Namespace) -> None:
 def _measure_scan(o: argparse.Namespace) -> None:
     _one_core()
     from lmresp.mri.scan import measure_scan
+
+    earlier = [file.name.removesuffix("_scan.json") for file in o.files]
+    measure_scan(o.study, store.read_json(o.record), o.results, earlier)
+
+
+def _draw_pages(o: argparse.Namespace) -> None:
+    _one_core()
     from lmresp.report.scan_page import write_scan_page
     from lmresp.report.spine_page import write_spine_page
 
-    earlier = [file.name.removesuffix("_scan.json") for file in o.files]
-    result = measure_scan(o.study, store.read_json(o.record), o.results, earlier)
-    write_scan_page(o.results, str(result["scan"]))
-    write_spine_page(o.results, str(result["scan"]))
+    write_scan_page(o.results, o.scan)
+    write_spine_page(o.results, o.scan)
 
 
 def _grade_csf(o: argparse.Namespace) -> None:
@@ -263,6 +268,7 @@ _STEPS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[str, ...]]] 
     "check-study": (_check_study, ("study", "queries")),
     "align-subject": (_align_subject, ("study", "results", "files")),
     "measure-scan": (_measure_scan, ("study", "record", "results", "files")),
+    "draw-pages": (_draw_pages, ("results", "scan")),
     "grade-csf": (_grade_csf, ("table", "charter", "subjects", "visits", "rows", "queries")),
     "grade-steroids": (_grade_steroids, ("table", "charter", "subjects", "visits", "rows", "queries")),
     "grade-neuro": (_grade_neuro, ("table", "steroids", "charter", "subjects", "visits", "rows", "queries")),

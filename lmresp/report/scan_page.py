@@ -62,7 +62,12 @@ NO_PAIR_NOTE = "The reference scan cannot be shown beside this scan: one of the 
 
 
 def scan_page(
-    result: Result, images: Mapping[str, Any], reference: Result | None = None, *, blinded: bool = False
+    result: Result,
+    images: Mapping[str, Any],
+    reference: Result | None = None,
+    *,
+    blinded: bool = False,
+    charter: Mapping[str, Any] | None = None,
 ) -> str:
     """Render the page of a scan.
 
@@ -80,6 +85,8 @@ def scan_page(
         The scan result of the reference scan.
     blinded : bool
         Leave out everything the measurement found: findings, labels, change map, measures, scorecard, queries, links.
+    charter : mapping, optional
+        The charter in force (``work/charter.json``), which the page names.
 
     Returns
     -------
@@ -133,6 +140,7 @@ def scan_page(
         notes=notes,
         window=window,
         shared=shared,
+        charter=charter,
         **context(result, reference, blinded=blinded),
     )
 
@@ -180,7 +188,9 @@ def page_of(results: Path, scan: str, *, blinded: bool = False) -> str:
         place_of = results / scan_folder(str(result["reference"]))
         reference = store.read_json(place_of / f"{result['reference']}_scan.json")
         images |= _load(place_of, str(result["reference"]), REFERENCE)
-    return scan_page(result, images, reference, blinded=blinded)
+    charter = results / "work" / "charter.json"
+    in_force = store.read_json(charter) if charter.is_file() else None
+    return scan_page(result, images, reference, blinded=blinded, charter=in_force)
 
 
 def write_scan_page(results: Path, scan: str) -> Path:

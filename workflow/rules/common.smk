@@ -36,3 +36,4 @@ wildcard_constraints:
 
 
 SCAN_RESULTS = sorted(PLAN.results.values())
+SCAN_PAGES = sorted(PLAN.pages)

@@ -1,4 +1,4 @@
-# One job per subject: align its scans. One job per scan: resample, measure, compare, draft, picture page. Then the MRI
+# One job per subject: align its scans. Two jobs per scan: resample, measure, compare, draft. Then the MRI
 # strand of the study.
 
 
@@ -30,13 +30,6 @@ rule measure_scan:
         ),
     output:
         result="{subject}/{session}/{subject}_{session}_scan.json",
-        page=report(
-            "{subject}/{session}/{subject}_{session}_page.html",
-            caption="../report/scan_page.rst",
-            category="Scans",
-            subcategory="{subject}",
-            labels={"visit": "{session}"},
-        ),
         images=directory("{subject}/{session}/anat"),
     log:
         "logs/mri/{subject}_{session}.log",
@@ -50,6 +43,28 @@ rule measure_scan:
     shell:
         "lmresp step measure-scan --study ../.. --record {input.record} --results . "
         "{input.earlier} > {log} 2>&1"
+
+
+# A page shows the scan beside its reference scan and names the charter; no call waits for it. The page of the spine
+# stands beside it where there is one: which scans have a spine is not known before they are measured.
+rule draw_pages:
+    input:
+        result="{subject}/{session}/{subject}_{session}_scan.json",
+        reference=lambda wildcards: PLAN.earlier_results(
+            f"{wildcards.subject}_{wildcards.session}"
+        )[:1],
+        charter="work/charter.json",
+    output:
+        page="{subject}/{session}/{subject}_{session}_page.html",
+    log:
+        "logs/report/{subject}_{session}.log",
+    threads: 1
+    params:
+        software=VERSION,
+    message:
+        "Drawing {wildcards.subject} {wildcards.session}"
+    shell:
+        "lmresp step draw-pages --results . --scan {wildcards.subject}_{wildcards.session} > {log} 2>&1"
 
 
 rule grade_mri:
