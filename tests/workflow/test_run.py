@@ -22,6 +22,10 @@ from tests.workflow.conftest import copied, digests, environment, lmresp
 FIXED_NAMES = (
     "calls.csv",
     "best_response.csv",
+    "agreement.csv",
+    "agreement_counts.csv",
+    "agreement_cases.csv",
+    "drift.csv",
     "pathway.csv",
     "measures.csv",
     "queries.csv",
