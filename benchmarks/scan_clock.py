@@ -66,7 +66,6 @@ STEPS: dict[str, tuple[str, ...]] = {
         "lmresp.mri.scorecard:overall_from_items",
     ),
     "write": ("lmresp.mri.images:write", "lmresp.store:write_json"),
-    "page": ("lmresp.report.scan_page:write_scan_page",),
 }
 START, REST = "start and imports", "everything else"
 ORDER = (START, *STEPS, REST)
@@ -145,7 +144,6 @@ def put_under(clock: Clock) -> None:
     """Replace the functions of STEPS by timed ones in every module that holds a reference to them."""
     import lmresp.ingest
     import lmresp.mri
-    import lmresp.report.scan_page
 
     for package in (lmresp.mri, lmresp.ingest):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):

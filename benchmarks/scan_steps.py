@@ -39,7 +39,7 @@ WHAT = ("cpu", "wall", "peak")
 KINDS = {
     "reading": ("read",),
     "registering": ("align visits", "template fit", "within-session registration", "resample", "deformable step"),
-    "writing": ("write", "page"),
+    "writing": ("write",),
 }
 FLOOR = """
 import sys, nibabel as nib, numpy as np
