@@ -36,7 +36,9 @@ ALLOWED = {
     "reads": BASE | {"criteria", "ingest", "mri", "dicom"},
     "review": BASE | {"criteria", "ingest", "mri", "reads", "report"},
     "provenance": BASE,
-    "cli": BASE | CORE | {"mri", "ingest", "deidentify", "simulate", "report", "provenance", "reads", "review", "dicom", "pacs"},
+    "cli": BASE
+    | CORE
+    | {"mri", "ingest", "deidentify", "simulate", "report", "provenance", "reads", "review", "dicom", "pacs"},
 }
 # What a pure module may not touch: files, clocks, randomness, images.
 IMPURE = {"pathlib", "os", "time", "random", "SimpleITK", "nibabel", "pydicom", "skimage", "subprocess"}

@@ -1,4 +1,4 @@
-"""From a simulated scanner to SEG, SR, picture and scan page: the nodule of a phantom is where its truth says, in all."""
+"""From a simulated scanner to SEG, SR, picture and scan page: a phantom's nodule is where its truth says, in all."""
 
 from __future__ import annotations
 
