@@ -189,7 +189,8 @@ def test_a_failing_machine_gives_code_1_and_names_the_log(inputs: Path, tmp_path
     study = copied(inputs, tmp_path / "full")
     (study / "derivatives" / "lmresp" / "sub-LM02").mkdir(parents=True)
     (study / "derivatives" / "lmresp" / "sub-LM02" / "ses-BL").write_text("a file where a folder must be")
-    run = lmresp("run", study, "--cores", 2, "--retries", 0, "--until", "measure_scan")
+    target = "sub-LM02/ses-BL/sub-LM02_ses-BL_scan.json"
+    run = lmresp("run", study, "--cores", 2, "--retries", 0, target)
     assert run.returncode == 1
     assert "sub-LM02" in run.stderr
 
