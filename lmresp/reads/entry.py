@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 FORMAT = "lmresp-read/1"
@@ -31,6 +31,7 @@ BLANK: dict[str, Any] = {**_TEXT, **_LISTS, "draft": {"digest": "", "shown": Fal
 _ROWS = {"answers": {"compartment", "item", "value", "reason_ne", "comment"}, "reasons": {"about", "code", "text"}}
 _ACCOUNT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _UTC = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z")
+_NUMBER = re.compile(r"(?:-?\d{1,9}(?:\.\d{1,9})?)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -72,22 +73,60 @@ def fault(entry: Mapping[str, Any], utc: str) -> str:
         Empty when nothing does.
     """
     wrong = sorted(set(BLANK) ^ set(entry))
-    if wrong:
-        return f"the keys {', '.join(wrong)} are missing or unknown"
-    if not _UTC.fullmatch(utc):
+    return f"the keys {', '.join(wrong)} are missing or unknown" if wrong else malformed({**entry, "utc": utc})
+
+
+def malformed(entry: Mapping[str, Any]) -> str:
+    """Say what of an entry, new or from the record, has not the shape that readers of the record rely on.
+
+    Parameters
+    ----------
+    entry : mapping
+        The keys of :data:`BLANK` and ``utc``; what other keys hold is not looked at.
+
+    Returns
+    -------
+    str
+        Empty when nothing has.
+    """
+    utc = entry["utc"]
+    if not isinstance(utc, str) or not _UTC.fullmatch(utc):
         return f"{utc!r} is not a time in UTC with microseconds"
-    texts = [(name, entry[name]) for name in _TEXT]
-    texts += [(name, each) for name in ("blinded_to", "departs", "over") for each in entry[name]]
+    wrong = _misshapen(entry)
+    if wrong:
+        return wrong
+    for name, each in _texts(entry):
+        if not isinstance(each, str) or not is_plain(each):
+            return f"{name} holds what is not one line of text of at most {MAX_TEXT} characters"
+    if not _NUMBER.fullmatch(entry["visit_num"]):
+        return "the number of the visit is none"
+    if (
+        entry["format"] != FORMAT
+        or entry["kind"] not in KINDS
+        or entry["source"] not in SOURCES
+        or not _ACCOUNT.fullmatch(entry["account"])
+    ):
+        return "format, kind, source or account is not one that is allowed"
+    return ""
+
+
+def _misshapen(entry: Mapping[str, Any]) -> str:
+    """Name what is no list, no mapping or has other keys than it should."""
+    if not all(isinstance(entry[name], list) for name in _LISTS):
+        return f"one of {', '.join(_LISTS)} is no list"
     for name, keys in _ROWS.items():
         if not all(isinstance(row, Mapping) and set(row) == keys for row in entry[name]):
             return f"{name} does not hold {', '.join(sorted(keys))}"
-        texts += [(name, each) for row in entry[name] for each in row.values()]
-    if set(entry["draft"]) != {"digest", "shown"} or not isinstance(entry["draft"]["shown"], bool):
+    draft = entry["draft"]
+    if not isinstance(draft, Mapping) or set(draft) != {"digest", "shown"} or not isinstance(draft["shown"], bool):
         return "draft does not hold digest and shown"
-    texts += [("draft", entry["draft"]["digest"]), *(("origin", each) for each in entry["origin"].values())]
-    for name, each in texts:
-        if not isinstance(each, str) or not is_plain(each):
-            return f"{name} holds what is not one line of text of at most {MAX_TEXT} characters"
-    if entry["kind"] not in KINDS or entry["source"] not in SOURCES or not _ACCOUNT.fullmatch(entry["account"]):
-        return "kind, source or account is not one that is allowed"
-    return ""
+    return "" if isinstance(entry["origin"], Mapping) else "origin is no mapping"
+
+
+def _texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give everything that has to be one line of text, each with the name of its key."""
+    yield from ((name, entry[name]) for name in _TEXT)
+    yield from ((name, each) for name in ("blinded_to", "departs", "over") for each in entry[name])
+    yield from ((name, each) for name in _ROWS for row in entry[name] for each in row.values())
+    yield "draft", entry["draft"]["digest"]
+    yield from (("origin", each) for each in entry["origin"].values())

@@ -192,6 +192,8 @@ def _contradicts(stated: str, answers: Sequence[Mapping[str, str]]) -> bool:
 def reason_problems(reasons: Sequence[Mapping[str, str]], needed: Mapping[str, Sequence[str]]) -> list[Problem]:
     """Check the reasons of a read.
 
+    A code is enough; a text is needed beside OTHER only. One reason stands for every departure from the draft.
+
     Parameters
     ----------
     reasons : sequence of mapping
@@ -211,7 +213,8 @@ def reason_problems(reasons: Sequence[Mapping[str, str]], needed: Mapping[str, S
             out.append(Problem(name, f"{titles[about]}: given twice."))
         for reason in given:
             if reason["code"] not in codes:
-                out.append(Problem(name, f"{titles[about]}: {reason['code']!r}. Allowed: {', '.join(codes)}."))
+                what = f"{reason['code']!r} is no reason" if reason["code"] else "a text alone is no reason"
+                out.append(Problem(name, f"{titles[about]}: {what}. Allowed: {', '.join(codes)}."))
             elif reason["code"] == "OTHER" and not reason["text"]:
                 out.append(Problem(name, f"{titles[about]}: OTHER needs a text."))
             out += [Problem(name, f"{titles[about]}: {text}.") for text in _reason_text(reason["text"])]

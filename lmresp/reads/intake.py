@@ -187,7 +187,7 @@ def _judged(group: Group, scan: Scan, who: str, against: Against, entries: Seque
     first, charter = group.rows[0], against.charter
     mine = [read for read in state.history(entries) if read.reader == first["reader_id"]]
     own = [read for read in mine if read.place == scan.place]
-    asked = form.fields(scan, mine, charter)
+    asked = form.fields(scan, mine)
     comparator = first["comparator"] or ("" if scan.is_baseline else charter.text("reference_imaging").upper())
     answers = form.answered([_answer(row) for row in group.rows], asked)
     known = _known(own, answers, comparator, first["read_dtc"])

@@ -70,8 +70,9 @@ def workbook(tasks: Sequence[Task], previous: Sequence[Read], charter: Charter, 
     sheet.append(["once a scan is finished; a scan without it is left aside on import."])
     sheet.append([*HEADER, *MORE])
     choices = _Choices(lists, sheet)
+    usual = form.form_words()["words"][charter.text("reference_imaging").upper()]
     for task in tasks:
-        _ask(sheet, choices, task.scan, form.fields(task.scan, previous, charter))
+        _ask(sheet, choices, task.scan, form.fields(task.scan, previous), usual)
     _finish(book, sheet, about, lists)
     return book
 
@@ -107,7 +108,7 @@ class _Choices:
         rule.add(cell)
 
 
-def _ask(sheet: Worksheet, choices: _Choices, scan: Scan, asked: Sequence[form.Field]) -> None:
+def _ask(sheet: Worksheet, choices: _Choices, scan: Scan, asked: Sequence[form.Field], usual: str) -> None:
     place = [guarded(text) for text in (scan.subject_id, scan.visit, scan.visit_num, scan.scan_date)]
     words = form.form_words()
     for field in asked:
@@ -124,7 +125,8 @@ def _ask(sheet: Worksheet, choices: _Choices, scan: Scan, asked: Sequence[form.F
         _open(sheet, row, (_ANSWER, _WHY, _COMMENT))
     if not scan.is_baseline:
         text = words["comparator"]
-        row = _row(sheet, [*place, "", COMPARATOR, text["label"], "", "", "", "", text["help"]])
+        told = f"{text['help']} The charter compares with: {usual}."
+        row = _row(sheet, [*place, "", COMPARATOR, text["label"], "", "", "", "", told])
         choices.offer(form.comparators(), row, _ANSWER)
         _open(sheet, row, (_ANSWER,))
         row = _row(sheet, [*place, "", CONTRADICTION, f"{words['reasons']['contradiction']} (if so)"])

@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-from lmresp.criteria.charter import Charter
 from lmresp.ingest.spec import table_spec
 from lmresp.reads.scans import EXPECTED, IMAGED, NONE, Scan
 from lmresp.reads.state import Read
@@ -82,7 +81,7 @@ def max_comment() -> int:
     return table_spec("mri_reads").columns["comment"].max_length
 
 
-def fields(scan: Scan, previous: Sequence[Read], charter: Charter) -> list[Field]:
+def fields(scan: Scan, previous: Sequence[Read]) -> list[Field]:
     """Ask what has to be asked of a scan.
 
     Parameters
@@ -91,8 +90,6 @@ def fields(scan: Scan, previous: Sequence[Read], charter: Charter) -> list[Field
     previous : sequence of Read
         Reads of this reader; the locked ones of earlier visits of the subject are shown beside each field, and a spine
         that one of them could judge up to baseline is expected from then on.
-    charter : Charter
-        ``reference_imaging``: named beside the fields of a follow-up.
 
     Returns
     -------
@@ -110,7 +107,7 @@ def fields(scan: Scan, previous: Sequence[Read], charter: Charter) -> list[Field
         if given["item"] == "NODULE":
             found += [_diameter(given, scan, n, axis, earlier) for n in "123" for axis in "XY" if _asked(given, spine)]
         elif not (scan.is_baseline and (given.get("optional") or given["item"] == Item.OVERALL.value)):
-            found.append(_choice(given, scan, spine, earlier, charter))
+            found.append(_choice(given, scan, spine, earlier))
     return found
 
 
@@ -128,7 +125,7 @@ def _before(key: str, earlier: Sequence[Read]) -> tuple[tuple[str, str], ...]:
     return tuple((str(read.entry["visit"]), read.answers[key]) for read in earlier if key in read.answers)
 
 
-def _choice(given: Mapping[str, Any], scan: Scan, spine: str, earlier: Sequence[Read], charter: Charter) -> Field:
+def _choice(given: Mapping[str, Any], scan: Scan, spine: str, earlier: Sequence[Read]) -> Field:
     columns = table_spec("mri_reads").columns
     codes = [str(code) for code in (columns["value"].by or {})["rules"][given["item"]]["codes"]]
     reasons = columns["reason_ne"].codes
@@ -137,14 +134,11 @@ def _choice(given: Mapping[str, Any], scan: Scan, spine: str, earlier: Sequence[
         codes = [code for code in codes if code in kept]
     if given["compartment"] == "SPINE" and spine == EXPECTED:
         codes, reasons = [_NE], ("PARTIAL COVERAGE",)
-    text = given["help"]
-    if not scan.is_baseline and Change.WORSE.value in codes:
-        text += f" The charter compares with: {form_words()['words'][charter.text('reference_imaging').upper()]}."
     return Field(
         compartment=given["compartment"],
         item=given["item"],
         label=given["label"],
-        help=text,
+        help=given["help"],
         group=given["group"],
         kind=CHOICE,
         allowed=tuple(codes),

@@ -18,6 +18,7 @@ from typing import Any
 
 from lmresp.errors import StudyError
 from lmresp.reads import entry as entries_of
+from lmresp.reads.scans import Place, place
 from lmresp.reads.state import refusal
 
 FOLDER = "reads"
@@ -145,13 +146,18 @@ class Record:
 
     def _verified(self, content: bytes) -> list[dict[str, Any]]:
         before, known = self._seen
-        if not content.startswith(before):
+        cut = not content.startswith(before)
+        if cut:
             before, known = b"", []
-        entries, problems = _checked(content[len(before) :], _head(known))
+        entries, problems = _checked(content[len(before) :], known)
         bad = [problem for problem in problems if problem.breaks]
         if bad:
             more = f" ({len(bad) - 1} more)" if len(bad) > 1 else ""
             raise StudyError(f"line {bad[0].line}: {bad[0].message}{more}", where=NAME, allowed=ALLOWED)
+        if cut:  # a whole chain, but not the one that was read before
+            head = self._seen[1][-1]["digest"]
+            what = f"lines that were read before are gone: the record was cut; its head was {head}"
+            raise StudyError(what, where=NAME, allowed="the record with that line; take it back from a backup")
         entries = [*known, *entries]
         if content.endswith(b"\n"):
             self._seen = content, entries
@@ -173,7 +179,7 @@ def verify(path: Path, head: str = "") -> list[Problem]:
     list of Problem
         By line; empty when the record is whole.
     """
-    entries, problems = _checked(_content(path), Head(0, ""))
+    entries, problems = _checked(_content(path), [])
     digests = {entry.get("digest") for entry in entries}
     if head and head.lower() not in digests:
         message = f"no line has the head digest {head}: lines were cut off the end, or the record was written anew"
@@ -256,6 +262,9 @@ def _settle(path: Path, handle: int, content: bytes, seq: int, *, whole: bool) -
             number += 1
     try:
         _write(beside, content[kept:])
+    except OSError:
+        apart.unlink()  # what is torn still stands at the end of the record
+        raise
     finally:
         os.close(beside)
     _sync(path.parent)
@@ -268,8 +277,10 @@ def _head(entries: list[dict[str, Any]]) -> Head:
     return Head(len(entries), str(entries[-1]["digest"])) if entries else Head(0, "")
 
 
-def _checked(content: bytes, head: Head) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """Read the lines behind a head and say what breaks the chain; an incomplete last line is no entry."""
+def _checked(content: bytes, known: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Read the lines behind known entries and say what breaks the chain; an incomplete last line is no entry."""
+    head = _head(known)
+    saved = {str(entry["read"]): _place(entry) for entry in known}
     lines = content.split(b"\n")
     rest = lines.pop()
     entries: list[dict[str, Any]] = []
@@ -282,10 +293,11 @@ def _checked(content: bytes, head: Head) -> tuple[list[dict[str, Any]], list[Pro
             problems.append(Problem(number, "unreadable", "it is no entry of the record"))
             seq, digest = seq + 1, None
             continue
-        found = _faults(entry, line, number, seq, digest)
+        found = _faults(entry, line, number, seq, digest) or _misfit(entry, number, saved)
         edited = any(problem.kind == "edited" for problem in found)
         problems += found
         entries.append(entry)
+        saved.setdefault(str(entry["read"]), _place(entry))
         seq, digest = seq + 1 if edited else int(entry["seq"]), str(entry["digest"])
     last = _parsed(rest) if rest else None
     if last is not None and not _faults(last, rest, head.seq + len(lines) + 1, seq, digest):
@@ -296,6 +308,23 @@ def _checked(content: bytes, head: Head) -> tuple[list[dict[str, Any]], list[Pro
     return entries, problems
 
 
+def _place(entry: Mapping[str, Any]) -> Place:
+    return place(entry["subject_id"], entry["visit_num"])
+
+
+def _misfit(entry: Mapping[str, Any], number: int, saved: Mapping[str, Place]) -> list[Problem]:
+    """Say what a line names that does not stand before it: the chain alone does not tell, as it can be made anew."""
+    own = f"R{entry['seq']:06d}"
+    if entry["kind"] == "read" and entry["read"] != own:
+        return [Problem(number, "out of place", f"entry {entry['seq']} holds the read {entry['read']!r}, not {own}")]
+    named = [entry["read"]] if entry["kind"] == "lock" else [entry["supersedes"], *entry["over"]]
+    gone = [name for name in named if name and saved.get(name) != _place(entry)]
+    if gone:
+        message = f"entry {entry['seq']} rests on {gone[0]!r}, which is no read of this scan before it"
+        return [Problem(number, "out of place", message)]
+    return []
+
+
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
@@ -303,7 +332,8 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         return None
     known = isinstance(entry, dict) and set(entry) == {*entries_of.BLANK, *entries_of.CHAIN}
     whole = known and type(entry["seq"]) is int and isinstance(entry["digest"], str)
-    return entry if whole and entry["format"] == entries_of.FORMAT else None
+    # A chain can be made anew by anybody; what stands in it must still have the shape that the rest of lmresp rests on.
+    return entry if whole and not entries_of.malformed(entry) else None
 
 
 def _faults(entry: Mapping[str, Any], line: bytes, number: int, seq: int, digest: str | None) -> list[Problem]:

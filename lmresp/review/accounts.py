@@ -27,11 +27,13 @@ from lmresp.errors import StudyError
 
 FORMAT = "lmresp-readers/1"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,20}")
-NAME_ALLOWED = "1 to 20 letters, digits, _ and -"
+NAME_ALLOWED = "1 to 20 letters, digits, _ and -, other than import"
 SECRET_BYTES = 16  # 128 random bits cannot be guessed, with or without a limit on attempts
 # 32 MB and about 0.1 s for each attempt; the secret is random, so the hash protects a stolen file, not a weak word.
 SCRYPT = {"n": 2**15, "r": 8, "p": 1}
 _SCRYPT_MEMORY = 64 * 2**20
+HASH_BYTES = 32
+RESERVED = ("import",)  # the account under which the record keeps reads that were taken from a file
 
 
 class Role(StrEnum):
@@ -94,15 +96,27 @@ def load(study: Path) -> dict[str, Account]:
     try:
         if content["format"] != FORMAT:
             raise ValueError(content["format"])
-        accounts = [
-            Account(one["name"], Role(one["role"]), one["added"], one["disabled"], dict(one["scrypt"]))
-            for one in content["readers"]
-        ]
-    except (KeyError, TypeError, ValueError) as error:
+        accounts = {one["name"]: _account(one) for one in content["readers"]}
+        if len({name.lower() for name in accounts}) != len(content["readers"]):
+            raise ValueError("a name is given twice")
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # What stands there is not repeated: the room says this to visitors too.
         raise StudyError(
-            f"is not a list of readers ({error})", where="reads/readers.json", allowed=f"the format {FORMAT}"
+            "is not a list of readers", where="reads/readers.json", allowed=f"the format {FORMAT}, as lmresp writes it"
         ) from None
-    return {account.name: account for account in accounts}
+    return accounts
+
+
+def _account(one: dict[str, Any]) -> Account:
+    kept = one["scrypt"]
+    texts = [one["name"], one["added"], one["disabled"], kept["salt"], kept["hash"]]
+    if not all(isinstance(text, str) for text in texts) or not NAME.fullmatch(one["name"]):
+        raise ValueError(one["name"])
+    cheap = all(type(kept[name]) is int and 0 < kept[name] <= SCRYPT[name] for name in SCRYPT)
+    power = cheap and kept["n"] > 1 and not kept["n"] & (kept["n"] - 1)
+    if not power or not bytes.fromhex(kept["salt"]) or len(bytes.fromhex(kept["hash"])) != HASH_BYTES:
+        raise ValueError("scrypt")  # found out here, not by whoever signs in
+    return Account(one["name"], Role(one["role"]), one["added"], one["disabled"], dict(kept))
 
 
 def exposed(study: Path) -> bool:
@@ -136,7 +150,7 @@ def add(study: Path, name: str, role: Role, *, utc: str) -> str:
     StudyError
         If the name is not allowed or was given before.
     """
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or name.lower() in RESERVED:
         raise StudyError(f"{name[:50]!r} cannot be the name of a reader", allowed=NAME_ALLOWED)
     secret = new_secret()
     account = Account(name, role, utc, "", hashed(secret))
@@ -188,7 +202,7 @@ def is_secret(given: str, kept: dict[str, Any] | None) -> bool:
 
 def _scrypt(secret: str, salt: bytes, *, n: int, r: int, p: int) -> bytes:
     plain = "".join(secret.lower().split()).replace("-", "").encode("utf-8")  # as read from paper
-    return hashlib.scrypt(plain, salt=salt, n=n, r=r, p=p, maxmem=_SCRYPT_MEMORY, dklen=32)
+    return hashlib.scrypt(plain, salt=salt, n=n, r=r, p=p, maxmem=_SCRYPT_MEMORY, dklen=HASH_BYTES)
 
 
 @contextlib.contextmanager

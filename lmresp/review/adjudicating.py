@@ -82,8 +82,9 @@ def _judge(
     if taken is None and chosen != OWN:
         open_question = form.Problem("chosen", f"Decision: not answered. Allowed: {_allowed(desk, over)}.")
         return sheet, decision, [open_question], ""
-    draft = None if taken else sheet.draft(typed.comparator)
+    draft = sheet.draft(typed.comparator)
     if taken:
+        draft = None if draft is None else []  # it was seen, but a read that is taken as a whole departs from nothing
         # The read is taken with everything that its reader gave reasons for.
         whole = [dict(row) for row in taken.entry["answers"]]
         typed = dataclasses.replace(typed, answers=whole, comparator=str(taken.entry["comparator"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 
@@ -89,7 +90,9 @@ def _told(request: Request, status: int, title: str, text: str, headers: Mapping
     """Answer with a message; one that stands in place of pictures may be framed, and holds no session."""
     desk = desk_of(request)
     framed = request.url.path.endswith((f"/{BRAIN}", f"/{SPINE}"))
-    session = None if framed else desk.session_of(request)
+    session = None
+    with contextlib.suppress(LmrespError):  # the accounts may be what cannot be used
+        session = None if framed else desk.session_of(request)
     answer = desk.message(session, status, title, text, way_back=not framed)
     if framed:
         answer.headers["content-security-policy"] = FRAMED

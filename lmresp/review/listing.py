@@ -66,7 +66,7 @@ def _worklist(room: Room, session: Session) -> tuple[str, dict[str, Any]]:
             address_of(session.role, task.scan.scan),
             BADGES[task.state],
             room.is_measured(task.scan.scan),
-            why_closed(task),
+            why_closed(task, asked=False),
         )
         for task in tasks
     ]

@@ -38,8 +38,10 @@ async def show(desk: Desk, request: Request, session: Session) -> Response:
 async def change(desk: Desk, request: Request, session: Session) -> Response:
     """Show the form filled with the locked read, to replace it."""
     sheet = await anyio.to_thread.run_sync(open_sheet, desk.room, session.role, request.path_params["scan"])
-    if sheet.task.own is None or not sheet.task.may_open or sheet.result is None:
+    if sheet.task.own is None or sheet.result is None:
         raise HTTPException(404)
+    if not sheet.task.may_open:
+        raise HTTPException(403, f"{sheet.task.scan.label} cannot be changed: {why_closed(sheet.task)}.")
     return _form(desk, session, sheet, typed_before(sheet, desk.room))
 
 
@@ -179,7 +181,7 @@ def _still(desk: Desk, session: Session, sheet: Sheet) -> Response:
         sheet=sheet,
         scan=sheet.task.scan,
         own=own,
-        closed=why_closed(sheet.task),
+        closed=why_closed(sheet.task, asked=False),
         rows=scorecard.against_draft(own.answers, draft, labels),
         heads=["Your read", *(["Draft"] if draft else [])],
         draft=draft,

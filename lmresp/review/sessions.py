@@ -88,15 +88,15 @@ class Sessions:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._held: OrderedDict[str, Session] = OrderedDict()
+        self._held: dict[str, Session] = {}
         self._key = secrets.token_bytes(32)
 
     def start(self, account: str, role: Role, label: str) -> tuple[str, Session]:
         """Sign a person in; the token is new, never one that a browser brought along."""
         self._forget_ended()
-        mine = [token for token, session in self._held.items() if session.account == account]
-        for token in mine[: max(len(mine) - SESSIONS_PER_ACCOUNT + 1, 0)]:
-            del self._held[token]
+        mine = [name for name, session in list(self._held.items()) if session.account == account]
+        for name in mine[: max(len(mine) - SESSIONS_PER_ACCOUNT + 1, 0)]:
+            self._held.pop(name, None)
         token, now = secrets.token_urlsafe(32), self._clock()
         session = Session(account, role, label, secrets.token_urlsafe(24), now, now)
         self._held[self._name(token)] = session
@@ -108,7 +108,7 @@ class Sessions:
         if session is None:
             return None
         if self.seconds_left(session) <= 0:
-            del self._held[self._name(token)]
+            self.end(token)
             return None
         session.seen = self._clock()
         return session
@@ -127,8 +127,9 @@ class Sessions:
         return hmac.new(self._key, visitor.encode("utf-8"), hashlib.sha256).hexdigest()
 
     def _forget_ended(self) -> None:
-        for token in [token for token, session in self._held.items() if self.seconds_left(session) <= 0]:
-            del self._held[token]
+        for name, session in list(self._held.items()):  # a copy: requests look sessions up in threads of their own
+            if self.seconds_left(session) <= 0:
+                self._held.pop(name, None)
 
     @staticmethod
     def _name(token: str) -> str:

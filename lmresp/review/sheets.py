@@ -90,7 +90,7 @@ def open_sheet(room: Room, role: Role, name: str) -> Sheet:
     mine = [read for read in room.reads(role, task.scan) if read.reader == state.ROLES[role][0]]
     return Sheet(
         task=task,
-        asked=form.fields(task.scan, room.own_reads(role), room.charter),
+        asked=form.fields(task.scan, room.own_reads(role)),
         result=result,
         sees_draft=room.sees_draft(role, task.scan),
         reads=mine,
@@ -117,13 +117,15 @@ def typed_before(sheet: Sheet, room: Room) -> Typed:
     return Typed(answers, str(own.entry["comparator"]), reasons, own.read, sheet.draft_digest)
 
 
-def why_closed(task: state.Task) -> str:
+def why_closed(task: state.Task, *, asked: bool = True) -> str:
     """Say why a scan may not be opened or changed.
 
-    A reader is told that a read is final, not that it was adjudicated: that the other reader differed is not to
-    colour the reads of later visits.
+    That a read is final tells that the other reader differed, which is not to colour the reads of later visits. It is
+    said only where a reader asked to change that read (``asked``), and without a word about the other one.
     """
-    return "this read is final" if task.why == state.FINAL else task.why
+    if task.why == state.FINAL:
+        return "this read is final" if asked else ""
+    return task.why
 
 
 def must_be_open(sheet: Sheet) -> None:
@@ -208,9 +210,13 @@ def append(
 
 
 def _kept(sheet: Sheet, typed: Typed, session: Session, over: Sequence[str], chosen: str) -> state.Read | None:
-    """Return the own read that was saved before and says the same: it is locked as it is, not saved twice."""
+    """Return the own read that was saved before and says the same: it is locked as it is, not saved twice.
+
+    The form of a read that was saved, and could not be locked because the disk was full, still goes on from the read
+    before.
+    """
     own = sheet.task.own
-    if own is None or own.locked or own.read != typed.basis:
+    if own is None or own.locked or typed.basis not in (own.read, own.entry["supersedes"]):
         return None
     says = {"answers": typed.answers, "comparator": typed.comparator, "reasons": typed.reasons}
     says |= {"account": session.account, "over": list(over), "chosen": chosen}

@@ -24,7 +24,7 @@ SCANS = [BASELINE, WEEK6, WEEK12, BRAIN_ONLY]
 
 def complete(scan: Scan, fields: Sequence[form.Field] | None = None, **said: str) -> list[dict[str, str]]:
     """A complete form: everything ABSENT or NO CHANGE and stable, but for what is said (``BRAIN_LINEAR="WORSE"``)."""
-    asked = list(fields) if fields is not None else form.fields(scan, [], CHARTER)
+    asked = list(fields) if fields is not None else form.fields(scan, [])
     usual = "ABSENT" if scan.is_baseline else "NO CHANGE"
     answers = []
     for field in asked:

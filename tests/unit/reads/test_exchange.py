@@ -397,7 +397,7 @@ def test_whatever_stands_in_the_cells_an_import_never_raises_and_takes_only_what
             scan = next(
                 scan for scan in SCANS if scan.place == (verdict.entry["subject_id"], float(verdict.entry["visit_num"]))
             )
-            asked = form.fields(dataclasses.replace(scan, spine=IMAGED), [], CHARTER)
+            asked = form.fields(dataclasses.replace(scan, spine=IMAGED), [])
             assert form.problems(verdict.entry["answers"], asked, comparator=verdict.entry["comparator"]) == []
 
 

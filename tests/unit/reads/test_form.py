@@ -20,11 +20,11 @@ APART = {"BRAIN CRANIAL_NERVE", "BRAIN PARENCHYMAL", "SPINE PARENCHYMAL"}
 
 
 def required(scan: Any) -> set[str]:
-    return {field.key for field in form.fields(scan, [], CHARTER) if field.required}
+    return {field.key for field in form.fields(scan, []) if field.required}
 
 
 def why(answers: list[dict[str, str]], scan: Any = WEEK6, **more: Any) -> list[str]:
-    fields = form.fields(scan, [], CHARTER)
+    fields = form.fields(scan, [])
     usual = {"comparator": "" if scan.is_baseline else "BASELINE"}
     return [f"{p.field}: {p.message}" for p in form.problems(answers, fields, **{**usual, **more})]
 
@@ -43,8 +43,8 @@ def test_the_items_of_the_card_must_be_answered() -> None:
 
 
 def test_presence_is_asked_at_baseline_and_change_later() -> None:
-    early = {field.key: field.allowed for field in form.fields(BASELINE, [], CHARTER)}
-    late = {field.key: field.allowed for field in form.fields(WEEK6, [], CHARTER)}
+    early = {field.key: field.allowed for field in form.fields(BASELINE, [])}
+    late = {field.key: field.allowed for field in form.fields(WEEK6, [])}
     assert all(early[key] == ("PRESENT", "ABSENT", "NE") for key in LM | APART)
     assert all(late[key] == ("IMPROVED", "NO CHANGE", "WORSE", "NE") for key in LM | APART)
     assert late["WHOLE OVERALL"] == ("CR", "PR", "SD", "PD", "NE")
@@ -52,13 +52,13 @@ def test_presence_is_asked_at_baseline_and_change_later() -> None:
 
 def test_three_nodules_of_each_region_have_two_diameters() -> None:
     names = {f"{part} NODULE_{n}_{axis}" for part in ("BRAIN", "SPINE") for n in (1, 2, 3) for axis in "XY"}
-    found = {field.key: field for field in form.fields(WEEK6, [], CHARTER) if field.kind == form.MM}
+    found = {field.key: field for field in form.fields(WEEK6, []) if field.kind == form.MM}
     assert set(found) == names
     assert {field.limits for field in found.values()} == {(0.0, 300.0)}
 
 
 def test_a_spine_that_is_missing_now_is_answered_by_the_reader() -> None:
-    spine = [field for field in form.fields(MISSING_SPINE, [], CHARTER) if field.compartment == "SPINE"]
+    spine = [field for field in form.fields(MISSING_SPINE, []) if field.compartment == "SPINE"]
     assert {field.item for field in spine} == {"NODULES", "LINEAR", "PARENCHYMAL"}
     assert {(field.allowed, field.reasons_ne, field.required) for field in spine} == {
         (("NE",), ("PARTIAL COVERAGE",), True)
@@ -69,7 +69,7 @@ def test_earlier_answers_stand_beside_the_field_and_a_judged_spine_is_expected(t
     study = Study(tmp_path)
     study.read(BASELINE, answers=complete(BASELINE, BRAIN_LINEAR="PRESENT"))
     reads = state.current(study.record.entries())
-    fields = {f.key: f for f in form.fields(dataclasses.replace(WEEK6, spine=NONE), reads, CHARTER)}
+    fields = {f.key: f for f in form.fields(dataclasses.replace(WEEK6, spine=NONE), reads)}
     assert fields["BRAIN LINEAR"].before == (("BL", "PRESENT"),)
     assert fields["SPINE LINEAR"].allowed == ("NE",)
 
@@ -77,7 +77,7 @@ def test_earlier_answers_stand_beside_the_field_and_a_judged_spine_is_expected(t
 def test_every_field_and_code_has_words() -> None:
     words = form.form_words()["words"]
     for scan in (BASELINE, WEEK6, MISSING_SPINE):
-        for field in form.fields(scan, [], CHARTER):
+        for field in form.fields(scan, []):
             assert field.label
             assert field.group in form.form_words()["groups"]
             assert [code for code in (*field.allowed, *field.reasons_ne) if code not in words] == []
@@ -198,6 +198,7 @@ def test_changing_a_locked_read_and_adjudicating_need_reasons() -> None:
     [
         (reason("change", "BECAUSE"), "READER_DISAGREES"),
         (reason("change", "OTHER"), "needs a text"),
+        (reason("change", "", "a vessel"), "a text alone is no reason. Allowed: READER_DISAGREES"),
         (reason("change", "OTHER", "a | b"), "sign |"),
         (reason("change", "OTHER", "born on 1.2.1950"), "looks like"),
         (reason("change") * 2, "given twice"),

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from lmresp.errors import StudyError
+from lmresp.reads import state
 from lmresp.reads.entry import canonical, digest_of
 from lmresp.reads.record import Head, Record, torn_files, verify
 from tests.unit.reads.helpers import BASELINE, BRAIN_ONLY, CHANGE, UTC, WEEK6, Study, saved
@@ -247,7 +248,74 @@ def test_a_full_disk_takes_the_half_line_back(study: Study, monkeypatch: pytest.
     assert verify(study.record.path) == []
 
 
+def test_a_full_disk_leaves_no_stray_file_beside_a_torn_line(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    torn = study.record.path.read_bytes() + b'{"half'
+    study.record.path.write_bytes(torn)
+
+    def full(handle: int, text: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        study.save(BRAIN_ONLY)
+    monkeypatch.undo()
+    assert study.record.path.read_bytes() == torn
+    assert torn_files(study.record.path) == []
+
+
+def test_a_clock_that_goes_backwards_changes_no_order(study: Study) -> None:
+    entry = study.record.append(saved(BRAIN_ONLY), utc="2001-01-01T00:00:00.000000Z")
+    assert (entry["seq"], entry["read"]) == (7, "R000007")
+    assert verify(study.record.path) == []
+    assert [read.read for read in state.current(study.record.entries())][-1] == "R000007"
+
+
 # --- what does not fit ---
+def chained_anew(study: Study, at: int, **changed: object) -> None:
+    """Forge one line and make the chain anew from there, as anybody can who may write the file."""
+    entries = [json.loads(line) for line in lines(study)]
+    entries[at].update(changed)
+    previous = ""
+    for entry in entries:
+        entry["previous"] = previous
+        previous = entry["digest"] = digest_of(entry)
+    study.record.path.write_bytes(b"".join(canonical(entry) + b"\n" for entry in entries))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"read": "R000099"},  # a lock of what was never saved
+        {"kind": "read", "read": "R000001"},
+        {"kind": "read", "supersedes": "R000003", "read": "R000002"},  # no read before it
+        {"answers": "PRESENT"},
+        {"answers": [{"item": "LINEAR"}]},
+        {"over": [["R000001"]]},
+        {"draft": None},
+        {"visit_num": "first"},
+        {"utc": "yesterday"},
+        {"account": None},
+    ],
+)
+def test_a_forged_line_in_a_chain_made_anew_is_named_and_breaks_nothing(
+    study: Study, forged: dict[str, object]
+) -> None:
+    chained_anew(study, 1, **forged)
+    assert next(problem.line for problem in verify(study.record.path) if problem.breaks) == 2
+    with pytest.raises(StudyError, match="line 2"):
+        Record(study.record.path).entries()
+
+
+@pytest.mark.parametrize("kept", [5, 4, 0])
+def test_who_has_the_record_open_sees_its_end_cut_off(study: Study, kept: int) -> None:
+    study.record.entries()
+    study.record.path.write_bytes(b"".join(lines(study)[:kept]))
+    with pytest.raises(StudyError, match="the record was cut"):
+        study.record.entries()
+    with pytest.raises(StudyError, match="the record was cut"):
+        study.save(BRAIN_ONLY)
+
+
 @pytest.mark.parametrize(
     ("more", "why"),
     [

@@ -7,6 +7,7 @@ import json
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
     assert accounts.exposed(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "../x", "änna", "<b>", "a" * 21, "a\n", "a/b", "a\0b"])
+@pytest.mark.parametrize("name", ["", "a b", "../x", "änna", "<b>", "a" * 21, "a\n", "a/b", "a\0b", "import"])
 def test_names_hold_letters_digits_and_two_signs(tmp_path: Path, name: str) -> None:
     with pytest.raises(StudyError, match="cannot be the name"):
         accounts.add(tmp_path, name, Role.READER_1, utc=NOW)
@@ -127,5 +128,45 @@ def test_an_unknown_role_is_refused(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     content["readers"][0]["role"] = "administrator"
     path.write_text(json.dumps(content))
-    with pytest.raises(StudyError, match="administrator"):
+    with pytest.raises(StudyError, match="is not a list of readers") as caught:
+        accounts.load(tmp_path)
+    assert "administrator" not in str(caught.value)  # visitors are told this line: it repeats nothing of the file
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": ["anna"]},
+        {"name": "../anna"},
+        {"disabled": None},
+        {"disabled": False},
+        {"scrypt": "none"},
+        {"scrypt": {"n": 2**40}},
+        {"scrypt": {"n": 3}},
+        {"scrypt": {"p": -1}},
+        {"scrypt": {"salt": "xyz"}},
+        {"scrypt": {"hash": ""}},
+    ],
+)
+def test_a_file_that_was_edited_opens_no_door_and_breaks_none(tmp_path: Path, change: dict[str, Any]) -> None:
+    accounts.add(tmp_path, "anna", Role.READER_1, utc=NOW)
+    path = accounts.readers_file(tmp_path)
+    content = json.loads(path.read_text())
+    one = content["readers"][0]
+    kept = one["scrypt"]
+    one.update(change)
+    if isinstance(change.get("scrypt"), dict):
+        one["scrypt"] = kept | change["scrypt"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(StudyError, match="is not a list of readers"):
+        accounts.load(tmp_path)
+
+
+def test_a_name_given_twice_in_the_file_is_found(tmp_path: Path) -> None:
+    accounts.add(tmp_path, "anna", Role.READER_1, utc=NOW)
+    path = accounts.readers_file(tmp_path)
+    content = json.loads(path.read_text())
+    content["readers"].append(content["readers"][0] | {"name": "ANNA", "role": "adjudicator"})
+    path.write_text(json.dumps(content))
+    with pytest.raises(StudyError, match="is not a list of readers"):
         accounts.load(tmp_path)

@@ -11,6 +11,7 @@ import pytest
 
 from lmresp import store
 from lmresp.ingest.study import open_study
+from lmresp.reads.record import Record
 from lmresp.review.room import Room
 from tests.reading_rooms import BASELINE, DRAFT_MARK, WORSE, entries, put, scan_result, summary, targets
 
@@ -266,6 +267,16 @@ def test_a_record_that_was_edited_stops_the_room(people: Any, tmp_path: Path) ->
     assert "lmresp reads verify" in answer.text
 
 
+def test_accounts_that_were_edited_stop_the_room_and_are_not_repeated(people: Any, tmp_path: Path) -> None:
+    anna = people["anna"].sign_in()
+    path = tmp_path / "reads" / "readers.json"
+    path.write_text(path.read_text().replace("coordinator", "PLANTED"))
+    for url in ("/", "/login", f"/scan/{BL}", f"/scan/{BL}/pictures"):
+        answer = anna.get(url)
+        assert (answer.status_code, "reads/readers.json" in answer.text) == (503, True)
+        assert "PLANTED" not in answer.text
+
+
 def test_a_full_disk_is_told_and_what_was_typed_stays(
     people: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +290,33 @@ def test_a_full_disk_is_told_and_what_was_typed_stays(
     answer = anna.read(BL, *BASELINE)
     assert summary(answer) == ["The disk refused it: No space left on device."]
     assert re.search(r'name="BRAIN.NODULES" value="PRESENT"[^>]* checked', answer.text)
+
+
+def test_a_disk_that_is_full_between_save_and_lock_costs_no_second_read(
+    people: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = people["anna"].sign_in()
+    form = anna.hidden(f"/scan/{BL}")
+    append = Record.append
+
+    def full(self: Record, entry: Any, *, utc: str) -> dict[str, Any]:
+        if entry["kind"] == "lock":
+            raise OSError(28, "No space left on device")
+        return append(self, entry, utc=utc)
+
+    monkeypatch.setattr(Record, "append", full)
+    assert summary(anna.read(BL, *BASELINE, **form)) == ["The disk refused it: No space left on device."]
+    monkeypatch.undo()
+    assert anna.read(BL, *BASELINE, **form).status_code == 303  # the same form, sent again
+    assert [(entry["kind"], entry["read"]) for entry in entries(tmp_path)] == [("read", "R000001"), ("lock", "R000001")]
+
+
+def test_what_the_charter_compares_with_is_said_once(people: Any) -> None:
+    anna = people["anna"].sign_in()
+    anna.read(BL, *BASELINE)
+    page = anna.get(f"/scan/{WK06}").text
+    assert page.count("as the charter says") == 1
+    assert "The charter compares with" not in page
 
 
 def test_the_charter_of_the_room_stands_in_every_read(people: Any, tmp_path: Path) -> None:

@@ -116,7 +116,22 @@ def test_an_adjudicator_takes_one_whole_read_with_a_reason(people: Any, tmp_path
     taken = next(entry for entry in entries(tmp_path) if entry["read"] == "R000003")
     assert read["answers"] == taken["answers"]
     assert (lock["kind"], lock["read"]) == ("lock", read["read"])
+    assert (read["draft"]["shown"], read["blinded_to"]) == (False, ["draft"])
     assert "decided" in people["dora"].sign_in().get("/").text
+
+
+def test_a_whole_read_taken_beside_the_draft_says_that_it_was_shown(
+    open_room: Callable[..., Any], tmp_path: Path
+) -> None:
+    people = open_room(draft_hidden=False)
+    departs = {"reason.draft.code": "READER_DISAGREES"}  # the code is enough
+    anna, bert = people["anna"].sign_in(), people["bert"].sign_in()
+    for person, values in ((anna, WORSE), (bert, STABLE)):
+        assert person.read(BL, *BASELINE, **departs).status_code == 303
+        assert person.read(WK06, *values, **departs).status_code == 303
+    decide(people["cleo"].sign_in(), chosen="R000003", **{"reason.adjudication.code": "ADJUDICATION"})
+    read = entries(tmp_path)[-2]
+    assert (read["draft"]["shown"], read["departs"], read["blinded_to"]) == (True, [], [])
 
 
 def test_an_adjudicator_gives_an_own_read_where_the_charter_says_so(
@@ -136,14 +151,18 @@ def test_an_adjudicator_gives_an_own_read_where_the_charter_says_so(
 
 
 def test_after_adjudication_the_reads_are_final(people: Any) -> None:
-    cleo = disagree(people)
+    cleo, anna = disagree(people), people["anna"]
+    pages = ("/", f"/scan/{WK06}", f"/scan/{BL}")
+    anna.get("/")  # takes the messages of what was saved
+    before = [anna.get(path).text for path in pages]
+    forms = anna.hidden(f"/scan/{WK06}/change")
     decide(cleo, chosen="R000003", **{"reason.adjudication.code": "ADJUDICATION"})
-    anna = people["anna"]
-    for path in ("/", f"/scan/{WK06}"):  # final, without a word about the other reader
-        page = anna.get(path).text
-        assert "this read is final" in page.lower()
-        assert "adjudicat" not in page.lower()
-    assert anna.get(f"/scan/{WK06}/change").status_code == 404
+    assert [anna.get(path).text for path in pages] == before  # nothing tells that the readers differed ...
+    answers = [anna.get(f"/scan/{WK06}/change"), anna.post(f"/scan/{WK06}", forms | {"deed": "lock"})]
+    for answer in answers:  # ... until one asks to change such a read, and then without a word about the other reader
+        assert answer.status_code == 403
+        assert "this read is final" in answer.text
+        assert "adjudicat" not in answer.text.lower()
 
 
 def test_a_reader_who_takes_over_goes_on_from_the_reads_of_the_role(people: Any, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from lmresp.criteria import load_charter
 from lmresp.reads import form
 from lmresp.reads.scans import Scan
 from lmresp.review import scorecard
@@ -17,7 +16,7 @@ def scan(*, is_baseline: bool) -> Scan:
 
 @pytest.mark.parametrize("is_baseline", [True, False])
 def test_every_choice_has_a_letter_of_its_own_that_its_text_shows(is_baseline: bool) -> None:
-    asked = form.fields(scan(is_baseline=is_baseline), [], load_charter())
+    asked = form.fields(scan(is_baseline=is_baseline), [])
     choices = [field for field in asked if field.kind == form.CHOICE]
     assert len(choices) >= 7
     for field in choices:
@@ -28,7 +27,7 @@ def test_every_choice_has_a_letter_of_its_own_that_its_text_shows(is_baseline: b
 
 
 def test_diameters_are_read_with_a_comma_and_nothing_typed_is_no_answer() -> None:
-    asked = form.fields(scan(is_baseline=True), [], load_charter())
+    asked = form.fields(scan(is_baseline=True), [])
     given = {"BRAIN.NODULE_1_X": " 11,5 ", "BRAIN.NODULE_1_Y": "ne", "BRAIN.LINEAR": "", "SOMETHING.ELSE": "x"}
     rows = scorecard.typed(given, asked)
     assert [(row["item"], row["value"]) for row in rows] == [("NODULE_1_X", "11.5"), ("NODULE_1_Y", "NE")]
@@ -64,7 +63,7 @@ def test_what_differs_is_told_of_the_reads_and_not_of_what_stands_beside() -> No
 
 
 def test_a_problem_leads_to_the_element_to_mend() -> None:
-    asked = form.fields(scan(is_baseline=True), [], load_charter())
+    asked = form.fields(scan(is_baseline=True), [])
     answers = [
         form.answer("BRAIN", "NODULES", "NE"),
         form.answer("BRAIN", "LINEAR", "NE", "OTHER"),

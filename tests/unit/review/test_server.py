@@ -318,6 +318,27 @@ def test_beyond_this_machine_needs_tls_or_the_flag_that_says_what_it_means(host:
     assert "can read secrets and reads" in server.PLAIN_MEANS
 
 
+def test_the_room_is_this_machines_unless_said_otherwise_and_says_what_plain_http_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_study(tmp_path / "study")
+    asked: list[str] = []
+
+    def listen(address: Address) -> socket.socket:
+        asked.append(address.host)
+        return socket.create_server(("127.0.0.1", 0))  # the name of the test leads nowhere
+
+    monkeypatch.setattr(server, "listen", listen)
+    monkeypatch.setattr(server, "serve", lambda *_: None)
+    assert main(["review", str(folder), "--port", "0"]) == 0
+    assert server.PLAIN_MEANS not in capsys.readouterr().out
+    beyond = ["review", str(folder), "--host", "reading.example.org", "--port", "0"]
+    assert main(beyond) == 2
+    assert main([*beyond, "--plain-http-beyond-this-machine"]) == 0
+    assert server.PLAIN_MEANS in capsys.readouterr().out
+    assert asked == ["127.0.0.1", "reading.example.org"]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.5"])
 def test_this_machine_needs_nothing(host: str) -> None:
     server.check_address(Address(host=host), plain_beyond=False)
