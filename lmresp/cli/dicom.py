@@ -134,6 +134,8 @@ def _scan(study: Study, charter: str, record: Mapping[str, Any], reads: Sequence
     if result["status"] != "measured":
         return Scan(study.study_id, study.data_cut, charter, result, source, None, (), reads)
     anchor, labels = (_image(folder, result, role) for role in ("anchor", "labels"))
+    masked = image_file(result["scan"], "brain", result["contrast"]) in result["files"]
+    brain = _image(folder, result, "brain") if masked else None
     from lmresp.cli.dicom_pictures import finding_pictures
 
     return Scan(
@@ -143,7 +145,7 @@ def _scan(study: Study, charter: str, record: Mapping[str, Any], reads: Sequence
         result=result,
         source=source,
         labels=Volume(np.asarray(labels.dataobj, dtype=np.float32), np.asarray(labels.affine, dtype=float)),
-        pictures=finding_pictures(result, anchor, labels),
+        pictures=finding_pictures(result, anchor, labels, brain),
         reads=reads,
     )
 
@@ -197,7 +199,7 @@ def locked_reads(path: Path) -> dict[str, list[LockedRead]]:
     out: dict[str, list[LockedRead]] = {}
     for read in sorted(reads, key=lambda one: int((one.lock or {})["seq"])):
         after = (*replaced.get(read.read, ()), *read.entry["over"])
-        locked = LockedRead(read.entry, str((read.lock or {})["utc"]), tuple(after))
+        locked = LockedRead({**read.entry, "utc": read.read_utc}, read.locked_utc, tuple(after))
         out.setdefault(str(read.entry["scan"]), []).append(locked)
     return out
 
@@ -216,5 +218,5 @@ def _report(study: Study, found: Iterable[queries.Query], written: int) -> None:
     print(f"{written} DICOM objects. Nothing was sent.")
     if written:
         print(IDENTITY)
-        print("Reports of reads unblind whoever opens them: send them when the reading of a scan is done.")
+        print("The draft and the reads unblind whoever opens them: send them when the reading of a scan is done.")
     print(RESEARCH_USE)

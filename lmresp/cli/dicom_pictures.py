@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,17 +12,25 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from lmresp import __version__
+from lmresp.dicom.labels import enhancement_judged
 from lmresp.dicom.secondary_capture import Picture
 from lmresp.report import slices
+from lmresp.report.scan_view import signal_window
 
 LARGEST = 320  # pixels along the longest edge of the head
 STATE = "DRAFT - not for diagnosis"
 PLANES: tuple[slices.PlaneName, ...] = ("axial", "coronal", "sagittal")
 _LINE = 18  # pixels of a line of text
+_FONT = ImageFont.load_default(14)
 _RED, _WHITE = (255, 120, 120), (235, 235, 235)
 
 
-def finding_pictures(result: Mapping[str, Any], anchor: nib.Nifti1Image, labels: nib.Nifti1Image) -> list[Picture]:
+def finding_pictures(
+    result: Mapping[str, Any],
+    anchor: nib.Nifti1Image,
+    labels: nib.Nifti1Image,
+    brain: nib.Nifti1Image | None = None,
+) -> list[Picture]:
     """Draw one picture for each finding; one through the middle of the head where there is none.
 
     Parameters
@@ -30,6 +39,8 @@ def finding_pictures(result: Mapping[str, Any], anchor: nib.Nifti1Image, labels:
         Scan result.
     anchor, labels : Nifti1Image
         The T1 that carries the scan and its labels, in the common space.
+    brain : Nifti1Image, optional
+        Mask of the brain, on the grid of both; the window is that of its signal, as on the scan page.
 
     Returns
     -------
@@ -39,13 +50,15 @@ def finding_pictures(result: Mapping[str, Any], anchor: nib.Nifti1Image, labels:
     """
     grey, drawn = slices.Volume.from_image(anchor), slices.Volume.from_image(labels)
     box = slices.head_box(grey, LARGEST)
-    low, high = np.percentile(grey.array[grey.array > 0], [2, 99.5]) if (grey.array > 0).any() else (0.0, 1.0)
-    window = (float(low), float(high))
+    window = signal_window(grey, None if brain is None else slices.Volume.from_image(brain))
     findings = result["findings"]
     if not findings:
         middle = (np.array(box.low) + np.array(box.high)) // 2
         center = (grey.affine @ [*middle, 1.0])[:3]
-        return [_picture("no-finding", "no finding", center, result, grey, drawn, box, window)]
+        name, title = ("no-finding", "no finding")
+        if not enhancement_judged(result):
+            name, title = ("not-judged", "enhancement could not be judged: nothing marked does not mean absent")
+        return [_picture(name, title, center, result, grey, drawn, box, window)]
     return [
         _picture(
             f"finding-{one['id']:02d}", words(one), one["center_mm"], result, grey, drawn, box, window, str(one["id"])
@@ -90,8 +103,18 @@ def _picture(
     filled = [np.pad(pane, ((0, height - pane.shape[0]), (0, 0), (0, 0))) for pane in panes]
     row = np.concatenate(filled, axis=1)
     where = f"{result['subject_id']}  visit {result['visit']} ({result['visit_num']})  scan {result['scan_date']}"
-    lines = [(STATE, _RED), (where, _WHITE), (title, _WHITE), (f"lmresp {__version__}, research use", _WHITE)]
+    told = [(STATE, _RED), (where, _WHITE), (title, _WHITE), (f"lmresp {__version__}, research use", _WHITE)]
+    lines = [(line, colour) for words, colour in told for line in _wrapped(words, row.shape[1])]
     return Picture(name, np.concatenate([_strip(lines, row.shape[1]), row], axis=0), f"{STATE}; {title}")
+
+
+def _wrapped(words: str, width: int) -> list[str]:
+    """Break a line where it would leave the picture; in the middle of a word where that is longer than a line."""
+    known = words.encode("latin-1", "backslashreplace").decode("latin-1")  # what the font has
+    fits = max(int((width - 8) / _FONT.getlength("W")), 1)  # of the widest letter
+    if _FONT.getlength(known) <= width - 8:
+        return [known]
+    return textwrap.wrap(known, fits) or [""]
 
 
 def _coloured(picture: slices.Picture) -> npt.NDArray[np.uint8]:
@@ -103,8 +126,7 @@ def _coloured(picture: slices.Picture) -> npt.NDArray[np.uint8]:
 
 def _strip(lines: Sequence[tuple[str, tuple[int, int, int]]], width: int) -> npt.NDArray[np.uint8]:
     image = Image.new("RGB", (width, _LINE * len(lines) + 4))
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(14)
+    draw = ImageDraw.Draw(image)
     for row, (text, colour) in enumerate(lines):
-        shown = text.encode("latin-1", "backslashreplace").decode("latin-1")  # what the font has
-        draw.text((4, 2 + row * _LINE), shown, fill=colour, font=font)
+        draw.text((4, 2 + row * _LINE), text, fill=colour, font=_FONT)
     return np.asarray(image)

@@ -17,10 +17,11 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from lmresp import RESEARCH_USE, __version__
+from lmresp.dicom.labels import enhancement_judged
 from lmresp.dicom.sr_items import plain
 
 MOST_FINDINGS = 12
-DRAFT = "DRAFT \N{EN DASH} not for diagnosis. No person has read it."
+DRAFT = "DRAFT \N{EN DASH} not for diagnosis. Measured automatically, not confirmed by a reader."
 _MEASURES = {  # measure: words, unit shown, how many of the stored unit make one
     "LINEAR_VOL": ("Linear enhancement, volume", "mL", 1000.0),
     "LINEAR_AREA": ("Linear enhancement, area", "cm2", 100.0),
@@ -77,15 +78,15 @@ def document(result: Mapping[str, Any], study_id: str, charter: str, reads: Sequ
         PDF, the same bytes for the same input. Names no identity but the subject's pseudonym in the study.
     """
     parts: list[Flowable] = [*_title(result, study_id, reads)]
+    for read in reversed(reads):  # what the title says comes first
+        parts += _read(read)
     if result["status"] != "measured":
         parts += [_heading("Draft"), _text(f"This scan was not measured: {result['reason']}.")]
     else:
         parts += [_heading("Scorecard (draft)"), *_scorecard(result["scorecard"])]
-        parts += [_heading("Findings (draft)"), *_findings(result["findings"])]
+        parts += [_heading("Findings (draft)"), *_findings(result)]
         parts += [_heading("Measures (draft)"), _measures(result["measures"])]
         parts += [_heading("Quality"), *_quality(result["qc"])]
-    for read in reads:
-        parts += _read(read)
     parts += [_heading("Provenance"), *_provenance(result, charter, reads)]
     out = io.BytesIO()
     edge = 14 * mm
@@ -170,12 +171,15 @@ def _scorecard(card: Mapping[str, Any]) -> list[Flowable]:
     overall = card["overall"] or "none (no scan to compare with)"
     parts = [
         _table(("Where", "Item", "State", "Change", "Confidence", "Reason"), rows, (17, 32, 20, 24, 25, 64)),
-        _text(f"Overall, from the items: {overall}", bold=True),
+        _text(f"Overall of the draft, from its items: {overall}", bold=True),
     ]
     return [*parts, _text(card["coverage"])] if card["coverage"] else parts
 
 
-def _findings(findings: Sequence[Mapping[str, Any]]) -> list[Flowable]:
+def _findings(result: Mapping[str, Any]) -> list[Flowable]:
+    findings = result["findings"]
+    if not findings and not enhancement_judged(result):
+        return [_text("Enhancement could not be judged: that none is marked does not mean absent.")]
     if not findings:
         return [_text("None. It was looked for.")]
     rows = []
@@ -184,10 +188,12 @@ def _findings(findings: Sequence[Mapping[str, Any]]) -> list[Flowable]:
         if one["kind"] == "nodule":
             size = f"{one['long_mm']} x {one['perp_mm']} \N{PLUS-MINUS SIGN} {one['uncertainty_mm']} mm, {size}"
         track = "" if one["track"] is None else f"nodule {one['track']}"
-        place = ", ".join(f"{v:.0f}" for v in one["center_mm"])
+        place = ", ".join(
+            f"{ends[v < 0]} {abs(v):.0f}" for v, ends in zip(one["center_mm"], ("RL", "AP", "SI"), strict=True)
+        )
         note = one["note"] if one["lm_related"] else "; ".join(filter(None, ["not leptomeningeal", one["note"]]))
         rows.append((one["id"], track or one["kind"], size, place, one["status"], f"{one['confidence']:.2f}", note))
-    head = ("No.", "What", "Size", "R, A, S (mm)", "Status", "Confidence", "Note")
+    head = ("No.", "What", "Size", "Place (mm)", "Status", "Confidence", "Note")
     parts: list[Flowable] = [_table(head, rows, (10, 20, 44, 24, 20, 25, 39))]
     more = len(findings) - MOST_FINDINGS
     return [*parts, _text(f"{more} more are in the results.")] if more > 0 else parts

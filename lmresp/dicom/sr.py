@@ -90,7 +90,7 @@ def draft_report(
                 ("fact.charter", charter),
                 ("fact.note", f"rule {card['rule_id']}" if card["rule_id"] else ""),
                 ("fact.note", card["coverage"]),
-                ("fact.note", "Draft of an algorithm; no person has read it."),
+                ("fact.note", "Draft of an algorithm; not confirmed by a reader."),
                 ("fact.note", RESEARCH_USE),
             ],
             result,

@@ -36,16 +36,15 @@ def rows_of(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 def read_rows(read: Read) -> list[dict[str, str]]:
     """Return the rows of one locked read."""
-    entry, lock = read.entry, read.lock or {}
-    origin = entry["origin"]
+    entry = read.entry
     common = {
         "subject_id": entry["subject_id"],
         "visit_num": entry["visit_num"],
         "scan_dtc": entry["scan_date"],
         "reader_id": entry["reader"],
         "role": entry["role"],
-        "read_dtc": origin.get("read_utc") or seconds(entry["utc"]),
-        "locked_dtc": origin.get("locked_utc") or seconds(lock.get("utc", "")),
+        "read_dtc": seconds(read.read_utc),
+        "locked_dtc": seconds(read.locked_utc),
         "session_id": entry["session"],
         "blinded": "Y" if OTHER_READS in entry["blinded_to"] else "N",
         "comparator": entry["comparator"],

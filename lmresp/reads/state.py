@@ -71,6 +71,16 @@ class Read:
         return self.lock is not None
 
     @property
+    def read_utc(self) -> str:
+        """When it was read: of an imported read what its source says, not the time of the import."""
+        return str(self.entry["origin"].get("read_utc") or self.entry["utc"])
+
+    @property
+    def locked_utc(self) -> str:
+        """When it was locked, as for :attr:`read_utc`; empty for a read that is not."""
+        return str(self.entry["origin"].get("locked_utc") or self.lock["utc"]) if self.lock else ""
+
+    @property
     def stands(self) -> bool:
         """Whether it is locked and nothing locked replaced it."""
         return self.locked and not self.superseded_by

@@ -8,11 +8,11 @@ from typing import Any
 
 import nibabel as nib
 
-from lmresp import store
+from lmresp import RESEARCH_USE, store
 from lmresp.report.pages import json_text, render
 from lmresp.report.scan_pictures import pictures
 from lmresp.report.scan_tables import context
-from lmresp.report.scan_view import same_grid, signal_window, viewer, windows
+from lmresp.report.scan_view import Viewer, same_grid, signal_window, viewer, windows
 from lmresp.report.slices import Volume
 from lmresp.report.study_data import scan_folder
 
@@ -48,6 +48,7 @@ REFERENCE = {
 # What only the measurement can tell; a blinded page is made without these.
 MEASURED = ("labels", "compared_labels", "reference_labels", "change")
 
+FRAME = "scan_frame.js"
 SCRIPTS = ("scan_volumes.js", "scan_view.js", "scan_controls.js", "scan_ruler.js")
 WITHOUT_SCRIPT = ".viewer { display: none; } .pictures { display: block; } .screen { min-height: 0; }"
 APART_NOTE = (
@@ -125,11 +126,11 @@ def scan_page(
         notes.append(UNLINKED_NOTE)
     if result["reference"] and not both:
         notes.append(NO_PAIR_NOTE)
-    scripts = [*SCRIPTS, *([] if blinded else ["scan_draft.js"]), "scan_start.js"] if shown else ""
     return render(
         "scan.html.j2",
         style="scan.css",
-        script=scripts,
+        script=scripts_of(shown, blinded=blinded),
+        running=f"{result['scan']}. {RESEARCH_USE}",
         without_script=WITHOUT_SCRIPT,
         blinded=blinded,
         side="scan_side.html.j2",
@@ -143,6 +144,12 @@ def scan_page(
         charter=charter,
         **context(result, reference, blinded=blinded),
     )
+
+
+def scripts_of(shown: Viewer | None, *, blinded: bool) -> list[str]:
+    """Names of the scripts of a page with or without a viewer."""
+    viewing = [*SCRIPTS, *([] if blinded else ["scan_draft.js"]), "scan_start.js"]
+    return [FRAME, *(viewing if shown else [])]
 
 
 def _t1_title(result: Result) -> str:

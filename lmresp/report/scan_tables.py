@@ -60,12 +60,13 @@ def context(result: Result, reference: Result | None, *, blinded: bool) -> dict[
     }
     if blinded:
         return common
+    main = [m for name in MAIN for m in result["measures"] if m["measure"] == name and not m.get("region")]
     return common | {
         "not_measured": _not_measured(result),
+        "nothing": _nothing(result),
         "nodules": _nodules(result, reference),
-        "main_measures": [
-            m for name in MAIN for m in result["measures"] if m["measure"] == name and not m.get("region")
-        ],
+        "main_measures": [m for m in main if (m["value"], m["reference_value"]) != (None, None)],
+        "main_missing": [m["measure"] for m in main if (m["value"], m["reference_value"]) == (None, None)],
         "judged": nodules_judged(result),
         "draft_digest": store.sha256_text(_canonical(result["scorecard"])),
     }
@@ -125,6 +126,18 @@ def _not_measured(result: Result) -> list[tuple[str, str]]:
     missing += [(f"{m['measure']} ({m['compartment']})", m["qc_reason"]) for m in measures]
     missing += [(f"{i['item']} ({i['compartment']})", i["reason"]) for i in items]
     return [(what, str(why or "no reason given")) for what, why in missing]
+
+
+def _nothing(result: Result) -> str:
+    """Say what it means that there is no finding: absent only where nodules and film could be judged."""
+    if result["status"] != "measured":
+        return "Not looked for: the scan was not measured."
+    if result["contrast"] == "none":
+        return "None can be stated: no image after contrast could be used."
+    items = (result["scorecard"] or {"items": ()})["items"]
+    doubts = [i["reason"] for i in items if i["item"] in ("NODULES", "LINEAR") and i["presence"] == "NE"]
+    why = "; ".join(str(reason) for reason in dict.fromkeys(doubts) if reason)
+    return f"None marked, which does not mean absent: {why or 'not judged'}." if doubts else "Looked, nothing found."
 
 
 def _nodules(result: Result, reference: Result | None) -> list[dict[str, Any]]:

@@ -318,8 +318,20 @@ def _draft(result: Result, images: _Images, change: Volume | None) -> dict[str, 
     shown = {"volume": "change", "hidden": CHANGE_HIDDEN, "full": CHANGE_FULL}
     return {
         "targets": targets,
+        "start": _start(result, [str(one["id"]) for one in targets]),
         "change": shown if change is not None else None,
     }
+
+
+def _start(result: Result, places: Sequence[str]) -> str | None:
+    """Place of the first view: the first finding that an item rests on, an item that is worse before all others."""
+
+    def rank(item: Mapping[str, Any]) -> int:
+        return 0 if item["change"] == "WORSE" else 1 if item["presence"] == "PRESENT" else 2
+
+    items = sorted((result["scorecard"] or {"items": ()})["items"], key=rank)
+    wanted = [f"finding-{n}" for item in items for n in (item.get("evidence") or {}).get("findings", ())]
+    return next((place for place in [*wanted, *places] if place in places), None)
 
 
 def _target(finding: Mapping[str, Any], labels: Volume | None) -> list[float]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import nibabel as nib
 
-from lmresp import store
+from lmresp import RESEARCH_USE, store
 from lmresp.report.pages import json_text, render
-from lmresp.report.scan_page import SCRIPTS, UNLINKED_NOTE, WITHOUT_SCRIPT
+from lmresp.report.scan_page import UNLINKED_NOTE, WITHOUT_SCRIPT, scripts_of
 from lmresp.report.scan_pictures import Panel, sagittal_pictures
 from lmresp.report.slices import Volume
 from lmresp.report.spine_view import SERIES, Images, images_of, labels_on, spine_viewer, target, top_of
@@ -19,6 +19,7 @@ from lmresp.report.study_data import scan_folder
 Result = Mapping[str, Any]
 
 _SUFFIX = {"post": "T1w", "pre": "T1w", "t2": "T2w"}
+_BEFORE = _SUFFIX | {"enhancement": "map"}
 _FOUND = {"enhancement": "map", "difference": "map", "canal": "dseg", "candidates": "dseg"}
 
 
@@ -48,11 +49,11 @@ def spine_page(
         notes.append(f"{', '.join(apart).capitalize()}: {UNLINKED_NOTE}")
     rows = [_blinded(row) if blinded else row for row in result["spine"]]
     checks = [check for row in rows for check in row["checks"]]
-    scripts = [*SCRIPTS, *([] if blinded else ["scan_draft.js"]), "scan_start.js"] if shown else ""
     return render(
         "spine.html.j2",
         style="scan.css",
-        script=scripts,
+        script=scripts_of(shown, blinded=blinded),
+        running=f"{result['scan']}, spine. {RESEARCH_USE}",
         without_script=WITHOUT_SCRIPT,
         blinded=blinded,
         side="spine_side.html.j2",
@@ -142,7 +143,7 @@ def spine_page_of(results: Path, scan: str, *, blinded: bool = False) -> str | N
     for row in result["spine"]:
         region = str(row["region"])
         then = next((one for one in (reference or {}).get("spine", ()) if one["region"] == region), None)
-        before = {} if then is None else _load(results, str(result["reference"]), region, _SUFFIX)
+        before = {} if then is None else _load(results, str(result["reference"]), region, _BEFORE)
         now, found = (_load(results, scan, region, names) for names in (_SUFFIX, _FOUND))
         regions[region] = images_of(row, now, found, then, before)
     return spine_page(result, regions, reference, blinded=blinded)

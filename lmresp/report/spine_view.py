@@ -32,7 +32,7 @@ class Images:
     Parameters
     ----------
     now, before : mapping of str to Volume
-        ``post``, ``pre``, ``t2`` of this scan and of the reference scan.
+        ``post``, ``pre``, ``t2`` of this scan and of the reference scan; of that also ``enhancement``.
     found : mapping of str to Volume
         ``enhancement``, ``difference``, ``canal``, ``candidates`` of this scan.
     linked : bool
@@ -59,7 +59,7 @@ def images_of(
     row, row_before : mapping
         The region in the results of this scan and of the reference scan.
     now, before : mapping of str to Volume
-        ``post``, ``pre``, ``t2`` as stored, each in the world of its own series.
+        ``post``, ``pre``, ``t2`` as stored, each in the world of its own series; ``enhancement`` in that of ``post``.
     found : mapping of str to Volume
         What the reading aid stored, in the world of the post-contrast series.
     """
@@ -131,13 +131,14 @@ def _part(
     series, jobs = _rows_of_series(images, prefix)
     labels = None if blinded else labels_on(anchor, images.found)
     visits = 2 if images.before else 1
-    if not blinded and "enhancement" in images.found:
-        name, map_ = f"{prefix}enhancement", images.found["enhancement"]
-        jobs.append(Job(name, SUBTRACTION, map_, "signed", np.ones(map_.array.shape, bool), coarse=2))
-        entry = {"key": "4", "name": "subtraction", "title": SUBTRACTION, "volumes": [name, None][:visits]}
-        series.append(entry | {"low": 0.0, "high": 1.0, "factor": [1.0, 1.0][:visits], "shared": True})
-    elif not blinded:
-        entry = {"key": "4", "name": "subtraction", "title": SUBTRACTION, "volumes": [None, None][:visits]}
+    if not blinded:
+        names: list[str | None] = []
+        for place, map_ in enumerate([images.found.get("enhancement"), images.before.get("enhancement")][:visits]):
+            names.append(None if map_ is None else f"{prefix}{place}_enhancement")
+            if map_ is not None:
+                shown = np.ones(map_.array.shape, bool)
+                jobs.append(Job(f"{prefix}{place}_enhancement", SUBTRACTION, map_, "signed", shown, coarse=2))
+        entry = {"key": "4", "name": "subtraction", "title": SUBTRACTION, "volumes": names}
         series.append(entry | {"low": 0.0, "high": 1.0, "factor": [1.0, 1.0][:visits], "shared": True})
     change = None if blinded else images.found.get("difference")
     drawn = [Job(f"{prefix}labels", "the canal", labels, "label", labels.array > 0)] if labels is not None else []
@@ -189,7 +190,8 @@ def _draft(row: Region, changed: bool, prefix: str) -> dict[str, Any]:
         for c in row["candidates"] or ()
     ]
     change = {"volume": f"{prefix}change", "hidden": CHANGE_HIDDEN, "full": CHANGE_FULL}
-    return {"targets": targets, "change": change if changed else None}
+    start = targets[0]["id"] if targets else None
+    return {"targets": targets, "start": start, "change": change if changed else None}
 
 
 def target(region: str, number: int) -> str:

@@ -152,9 +152,16 @@ def test_everything_by_keyboard(view: Page) -> None:
         view.wait_for_timeout(80)
         return view.inner_text("#where")
 
-    view.keyboard.press("n")
+    # The first view is the finding that the worse item rests on.
     assert said(view) == "At finding 1, nodule (both visits)."
     assert "R 30 A 22 S 26 mm" in where()
+    assert seen(view, 0, "axial", PINK)[0] > 30
+    view.keyboard.press("n")
+    assert said(view) == "At finding 2, nodule (both visits)."
+    view.keyboard.press("0")
+    assert "R 30 A 22 S 26 mm" in where()
+    view.keyboard.press("p")
+    assert said(view) == "At finding 1, nodule (both visits)."
     view.keyboard.press("ArrowUp")
     assert "S 30 mm" in where()
     view.keyboard.press("PageDown")
@@ -281,7 +288,7 @@ def test_holder_of_the_page_may_go_to_a_finding_and_nobody_else(page: Page, page
     message = json.dumps({"type": "lmresp-goto", "finding": 2})
     frame.evaluate(f"window.postMessage({message}, '*')")
     page.wait_for_timeout(200)
-    assert frame.inner_text("#said") == ""
+    assert frame.inner_text("#said").startswith("At finding 1")
     page.evaluate(f"document.querySelector('iframe').contentWindow.postMessage({message}, '*')")
     until(frame, "document.getElementById('said').textContent.startsWith('At finding 2')")
     page.evaluate(
@@ -292,9 +299,26 @@ def test_holder_of_the_page_may_go_to_a_finding_and_nobody_else(page: Page, page
     assert frame.inner_text("#said").startswith("At finding 2")
 
 
+def test_in_a_frame_no_link_leads_out_and_the_frame_names_the_scan(page: Page, pages: dict[str, str]) -> None:
+    page.goto(pages["frame"])
+    frame = page.frames[1]
+    until(frame, READY)
+    assert frame.locator("a:visible").count() == 0
+    assert frame.evaluate("document.querySelector('header.bar').getBoundingClientRect().height") <= 1
+    assert frame.locator(".banner").is_visible()
+    page.goto(pages["open"])
+    assert page.locator(".report-link a").count() == 1
+    assert page.locator(".report-link a").is_visible()
+
+
 def test_blinded_page_shows_images_and_ignores_messages(page: Page, pages: dict[str, str]) -> None:
     opened(page, pages["blinded"])
     assert page.locator("canvas:visible").count() == 6
+    assert page.inner_text("#where").startswith("R 2 A")  # the middle of the head, not a finding
+    assert said(page) == ""
+    stage = page.locator("#stage").bounding_box()
+    assert stage is not None
+    assert stage["width"] > 0.95 * page.evaluate("innerWidth")  # nothing but pictures
     assert page.locator("[data-target], [data-command=outline]").count() == 0
     for row in (0, 1):
         for colour in (PINK, ORANGE, BLUE):
@@ -357,12 +381,15 @@ def test_narrow_window_has_no_sideways_scrolling(page: Page, pages: dict[str, st
     opened(page, pages["open"])
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.locator("canvas:visible").count() == 6
+    # The panel below the pictures shows all that it holds.
+    held, shown = page.evaluate("(s => [s.scrollHeight, s.clientHeight])(document.querySelector('.side'))")
+    assert 200 < held <= shown
 
 
 def test_firefox_shows_the_nodule_on_its_side_and_takes_keys(firefox: Firefox, pages: dict[str, str]) -> None:
     firefox.open(pages["open"])
     firefox.wait(f"return {READY}")
-    for key in "nhs":
+    for key in "hs":
         firefox.press(key)
     firefox.run("const s = document.getElementById('opacity'); s.value = 100; s.dispatchEvent(new Event('input'))")
     count = """

@@ -106,6 +106,7 @@ command("crosshair", ["h"], "Crosshair on or off", () => { state.crosshair = !st
 command("reset", ["0"], "Window, zoom and place as at the beginning", () => {
   state.windows = page.series.map(one => ({low: one.low, high: one.high}));
   state.swapped = false;
+  for (const view of page.views) view.at = [...view.start];
   zoomTo(1e-9);
 });
 let keysOn = true;

@@ -71,8 +71,8 @@ function outlines(context, l, labels) {
     }
   }
   context.lineCap = "square";
-  context.lineWidth = 1.6 * l.ratio;
   for (const label of Object.keys(paths).sort().reverse()) {
+    context.lineWidth = (Number(label) === DASHED ? 1 : 1.6) * l.ratio;
     context.strokeStyle = `rgb(${COLOURS[label].join(",")})`;
     context.stroke(paths[label]);
   }
@@ -98,16 +98,23 @@ async function jump(target) {
     arrange();
     await Promise.all([...part.first, ...page.series[state.series].volumes.filter(Boolean)].map(load));
   }
-  jumpedTo = target;
   goTo(target.mm);
+  arrive(target);
+  buttons();
+}
+
+function arrive(target) {
+  jumpedTo = target;
   say(`At ${target.words} (${rows.length > 1 && page.linked ? "both visits" : "this visit"}).`);
   for (const button of document.querySelectorAll("button[data-target]")) {
     button.classList.toggle("here", button.dataset.target === target.id);
   }
-  buttons();
 }
 
 const targets = whole.parts.flatMap(part => part.draft.targets);
+const begin = targets.find(target => target.id === page.draft.start);
+if (begin) arrive(begin);
+
 function jumpBy(by) {
   if (!targets.length) return;
   const at = jumpedTo ? targets.indexOf(jumpedTo) + by : by > 0 ? 0 : -1;

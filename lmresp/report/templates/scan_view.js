@@ -4,14 +4,20 @@ const state = {
   series: 0, windows: [], row: 0, plane: page.planes[0], zoom: 1, crosshair: true, swapped: false, one: false,
 };
 
+const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
 for (const part of whole.parts) {
+  const start = part.draft?.targets.find(target => target.id === part.draft.start);
   part.views.forEach((view, number) => {
     const columns = [0, 1, 2].map(axis => [0, 4, 8].map(r => view.affine[r + axis]));
     view.id = `${whole.parts.indexOf(part)}.${number}`;
     view.spacing = columns.map(column => Math.hypot(...column));
     view.inverse = inverse(view.affine);
     view.centre = view.shape.map(n => (n - 1) / 2);
-    view.at = view.centre.map(Math.round);
+    // Where nothing may be shown, or in a visit that is not linked, the first view is the middle.
+    view.start = (start && number === 0 ? apply(view.inverse, start.mm) : view.centre)
+      .map((v, n) => clamp(Math.round(v), 0, view.shape[n] - 1));
+    view.at = [...view.start];
   });
   for (const row of part.rows) row.view = part.views[row.view];
 }
@@ -33,7 +39,6 @@ const panes = [...document.querySelectorAll("canvas[data-plane]")].map(canvas =>
 }));
 const overlays = [];  // what other parts draw: {tint(pixels, pane...), lines(context, ...)}
 
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const place = (mm, ends) => `${ends[mm >= 0 ? 0 : 1]} ${Math.abs(mm).toFixed(0)}`;
 const say = words => { document.getElementById("said").textContent = words; };
 

@@ -230,6 +230,15 @@ def test_locked_reads_are_written_and_saved_ones_are_not(study: Path, tmp_path: 
     assert back[first["read"]]["predecessors"] == [draft.SOPInstanceUID]
 
 
+def test_an_imported_read_carries_the_times_of_its_source(study: Path, tmp_path: Path) -> None:
+    record, origin = _record(study), {"read_utc": "2024-03-14T10:00:00Z", "locked_utc": "2024-03-14T10:05:00Z"}
+    read = _saved(record, 1, source="csv", origin={"sha256": "0" * 64, **origin})
+    _lock(record, read, 2)
+    assert main(["dicom", str(study), "--to", str(tmp_path / "out"), "--scan", SCAN]) == 0
+    back = scorecard_sr.read(tmp_path / "out" / SCAN / f"sr-read-{read['read']}.dcm")
+    assert {"read_utc": back["utc"], "locked_utc": back["locked_utc"]} == origin
+
+
 def test_a_changed_read_comes_after_the_locked_one_it_replaces(study: Path, tmp_path: Path) -> None:
     record = _record(study)
     first = _saved(record, 1)

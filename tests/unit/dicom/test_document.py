@@ -69,7 +69,7 @@ def test_what_must_stand_on_it() -> None:
     for needed in (
         *(DRAFT.split("\N{EN DASH}")[1].strip(), "subject LM-05", "visit WK06 (2)", "2024-05-03"),
         *("Research use only", f"lmresp {__version__}", "c" * 64, "d" * 64, "18.0 x 17.0 \N{PLUS-MINUS SIGN} 2.1 mm"),
-        *("Overall, from the items: PD", "Evans index", "0.31", "the top of the head is cut off"),
+        *("Overall of the draft, from its items: PD", "Evans index", "0.31", "the top of the head is cut off"),
     ):
         assert needed in words, needed
     read = _words(document(result(), STUDY, "c" * 64, [{**entry(), "locked_utc": "2026-11-21T20:01:02.000003Z"}]))
@@ -144,3 +144,25 @@ def _unescaped(string: bytes) -> bytes:
         return bytes([int(body, 8)]) if body.isdigit() else known.get(body, body)
 
     return re.sub(rb"\\([0-7]{1,3}|.)", one, string, flags=re.DOTALL)
+
+
+def test_nothing_is_called_absent_where_enhancement_could_not_be_judged() -> None:
+    none = {**result(), "findings": []}
+    assert "None. It was looked for." in _words(document(none, STUDY, "c" * 64))
+    none["measures"] = [{**one, "value": None} for one in none["measures"]]
+    words = _words(document(none, STUDY, "c" * 64))
+    assert "Enhancement could not be judged" in words
+    assert "looked for" not in words
+
+
+def test_the_read_of_the_title_comes_before_the_draft() -> None:
+    reads = [{**entry(name), "locked_utc": "2026-11-21T20:01:02Z"} for name in ("R000001", "R000002")]
+    words = _words(document(result(), STUDY, "c" * 64, reads))
+    assert words.index("Read R000002") < words.index("Read R000001") < words.index("Scorecard (draft)")
+
+
+def test_places_have_sides() -> None:
+    # RAS+: a negative first number is the subject's left.
+    changed = result()
+    changed["findings"][0]["center_mm"] = [-43.0, -5.0, 3.0]
+    assert "L 43, P 5, S 3" in _words(document(changed, STUDY, "c" * 64))

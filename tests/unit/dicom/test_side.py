@@ -123,6 +123,33 @@ def test_a_nodule_on_the_right_is_on_the_left_of_the_picture(tmp_path: Path) -> 
         assert _letter(strip[:, width - slices.MARGIN : width]) == "L"
 
 
+def test_picture_of_a_scan_that_was_not_judged_says_so_and_no_text_is_cut(tmp_path: Path) -> None:
+    one = made(tmp_path)
+    anchor, labels = (nib.Nifti1Image(v.array, v.affine) for v in (one.anchor, one.labels))
+    one.result["findings"] = []
+    [picture] = finding_pictures(one.result, anchor, labels)
+    assert (picture.name, picture.title) == ("no-finding", "DRAFT - not for diagnosis; no finding")
+    one.result["measures"] = []
+    [unjudged] = finding_pictures(one.result, anchor, labels)
+    assert unjudged.name == "not-judged"
+    assert "no finding" not in unjudged.title
+    one.result["subject_id"] = "X" * 300
+    [long] = finding_pictures(one.result, anchor, labels)
+    assert long.pixels.shape[0] > unjudged.pixels.shape[0]
+    assert long.pixels[:100, -4:].max() == 0  # no letter touches the edge
+
+
+def test_window_of_the_picture_is_that_of_the_brain(tmp_path: Path) -> None:
+    one = made(tmp_path)
+    anchor, labels = (nib.Nifti1Image(v.array, v.affine) for v in (one.anchor, one.labels))
+    brain = nib.Nifti1Image(((one.anchor.array > 250) & (one.anchor.array < 350)).astype(np.uint8), one.anchor.affine)
+    one.result["findings"] = []
+    [picture] = finding_pictures(one.result, anchor, labels, brain)
+    # Grey matter of 300 under a window of 0 to 345 (1.15 times the brightest of the brain) is 222 of 255.
+    greys = picture.pixels[80:][(np.ptp(picture.pixels[80:].astype(int), axis=-1) == 0)][:, 0]
+    assert np.count_nonzero(abs(greys.astype(int) - 222) <= 2) > 0.2 * greys.size
+
+
 def _letter(strip: np.ndarray) -> str:
     """Which letter stands in a strip of a picture: the one whose drawing it is."""
     found = np.argwhere(strip > 100)

@@ -273,6 +273,7 @@ def test_not_measured_scan_has_a_page_that_says_why(make: Any) -> None:
     assert "no T1 series with 3-D coverage" in page
     assert "Not looked for" in page
     assert "No pictures" in page
+    assert "Measured automatically" not in page
     assert panes(page) == []
 
 
@@ -283,6 +284,17 @@ def test_without_contrast_no_finding_is_stated(make: Any, affine: Any) -> None:
     assert "T1 after contrast" not in page
     assert "no image after contrast could be used" in page
     assert "Looked, nothing found" not in page
+
+
+def test_nothing_is_called_absent_where_it_could_not_be_judged(make: Any) -> None:
+    result = make["scan_result"]("sub-03_ses-bl", contrast="post_only", findings=[], reference=None)
+    result["scorecard"]["items"][0] |= {"item": "NODULES", "presence": "NE", "reason": "no scan before contrast"}
+    for images in ({}, make["images"]()):
+        page = scan_page(result, images)
+        assert "None marked, which does not mean absent: no scan before contrast." in page
+        assert "Looked, nothing found" not in page
+    result["scorecard"]["items"][0] |= {"presence": "ABSENT"}
+    assert "Looked, nothing found" in scan_page(result, {})
 
 
 @pytest.mark.parametrize("with_images", [False, True])

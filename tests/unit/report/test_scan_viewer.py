@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import re
 from typing import Any
@@ -160,6 +161,26 @@ def test_a_nodule_that_was_not_looked_for_is_not_called_gone(make: Any) -> None:
     page = scan_page(result, small(make), before)
     assert [tag["text"] for tag in data_of(page)["parts"][0]["rows"][1]["tags"]] == ["not judged (5)"]
     assert ">not judged</span>" in page
+    assert "vanished" not in page  # nor in the tables below
+    assert "Not there any more" not in page
+
+
+def test_first_view_is_the_evidence_of_what_is_worse(make: Any) -> None:
+    found = [make["finding"](id=n, track=n, center_mm=list(NODULE)) for n in (1, 2, 3)]
+    result = result_of(make, findings=found)
+
+    def start(changes: tuple[str, str]) -> Any:
+        item = make["scan_result"]("s")["scorecard"]["items"][0] | {"presence": "PRESENT"}
+        rows = [item | {"change": c, "evidence": {"findings": [n]}} for n, c in zip((3, 2), changes, strict=True)]
+        changed = result | {"scorecard": result["scorecard"] | {"items": rows}}
+        return data_of(scan_page(changed, small(make)))["parts"][0]["draft"]["start"]
+
+    assert start(("NO CHANGE", "WORSE")) == "finding-2"
+    assert start(("NO CHANGE", "NO CHANGE")) == "finding-3"
+    result["scorecard"]["items"] = []
+    assert data_of(scan_page(result, small(make)))["parts"][0]["draft"]["start"] == "finding-1"
+    result["findings"] = []
+    assert data_of(scan_page(result, small(make)))["parts"][0]["draft"]["start"] is None
 
 
 def test_visits_that_are_not_aligned_are_not_linked(make: Any) -> None:
@@ -245,3 +266,18 @@ def test_what_does_not_fit_is_left_out_and_named() -> None:
     assert any("T1 before contrast" in note for note in packed.notes)
     assert pack([first], [], limit=LIMIT).notes == []
     assert "too large" in pack([first], [], limit=100).notes[0]
+
+
+@pytest.mark.parametrize("blinded", [False, True])
+def test_policy_admits_exactly_the_styles_and_the_script_of_the_page(make: Any, blinded: bool) -> None:
+    page = scan_page(result_of(make), small(make), result_of(make), blinded=blinded)
+    found = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert found is not None
+    policy = found[1].replace("&#39;", "'")
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    for tag in ("style", "script"):
+        for content in re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL):
+            digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+            assert f"'sha256-{digest}'" in policy
+    assert len(re.findall("<script>", page)) == 1

@@ -130,8 +130,27 @@ def test_sagittal_comes_first_and_candidates_lead_to_their_place() -> None:
         {"id": "candidate-cervical-1", "mm": list(PLACE), "words": "candidate 1, cervical"}
     ]
     assert 'data-target="candidate-cervical-1"' in page
+    assert part["draft"]["start"] == "candidate-cervical-1"
     for words in ("no draft", "Nothing marked never means absent", RESEARCH_USE, "R 3, A 4, S 5"):
         assert words in page
+
+
+def test_subtraction_of_both_visits_can_be_shown(tmp_path: Path) -> None:
+    before = {"post": column(), "enhancement": found()["enhancement"]}
+    stored(tmp_path, result("bl", None, [region(matrices={})]), before)
+    stored(tmp_path, result("wk", "sub-01_ses-bl", [region()]), {"post": column(), **found()})
+    page = spine_page_of(tmp_path, "sub-01_ses-wk")
+    assert page is not None
+    data = data_of(page)
+    names = data["parts"][0]["series"][-1]["volumes"]
+    assert names == ["cervical_0_enhancement", "cervical_1_enhancement"]
+    # Voxel 5, 16, 30 of the reference lies where the matrix takes it back to.
+    affine = np.vstack([np.reshape(data["volumes"][names[1]]["affine"], (3, 4)), [0, 0, 0, 1]])
+    shift = np.linalg.inv(affine) @ np.linalg.inv(SHIFT) @ [*PLACE, 1]
+    assert np.allclose(shift, np.rint(shift), atol=0.01)
+    blinded = spine_page_of(tmp_path, "sub-01_ses-wk", blinded=True)
+    assert blinded is not None
+    assert "enhancement" not in "".join(data_of(blinded)["volumes"])
 
 
 def test_labels_of_another_lattice_come_to_the_right_voxel() -> None:
