@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +120,14 @@ def test_only_the_command_line_and_the_workflow_know_snakemake(repository: Path)
         if any(name.split(".")[0] == "snakemake" for name in _imports(module))
     ]
     assert users == []  # cli/run.py starts it as a process of its own
+
+
+def test_the_command_line_itself_is_light(repository: Path) -> None:
+    # Every job of a study starts with it; a heavy library belongs into the command that needs it.
+    heavy = ("numpy", "pandas", "scipy", "pydicom", "nibabel", "SimpleITK", "highdicom", "starlette", "jinja2")
+    code = f"import sys, lmresp.cli, lmresp.cli.steps; print(*[m for m in {heavy!r} if m in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []
 
 
 def test_rules_only_wire_files_to_commands(repository: Path) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from lmresp import RESEARCH_USE, __version__
-from lmresp.cli.dicom import add_dicom
 from lmresp.cli.pacs import add_pacs
 from lmresp.cli.reads import add_reads
 from lmresp.cli.review import add_review
@@ -106,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     add_simulate(commands)
     add_review(commands)
     add_reads(commands)
-    add_dicom(commands)
+    _add_dicom(commands)
     add_pacs(commands)
 
     demo = commands.add_parser("demo", help="make the demo study and run it", epilog=RUN_OPTIONS, allow_abbrev=False)
@@ -153,6 +152,19 @@ def _add_export(commands: Any) -> None:
     export.add_argument(
         "--key", type=Path, metavar="FILE", help="secret key, made on first use (default: in the results)"
     )
+
+
+def _add_dicom(commands: Any) -> None:
+    """Add ``lmresp dicom STUDY --to FOLDER`` to the commands of the command line."""
+    command = commands.add_parser(
+        "dicom",
+        help="write segmentations, reports and pictures as DICOM objects that join the source images",
+        epilog="The objects carry the identity of the source headers. Nothing is sent: see lmresp pacs.",
+        allow_abbrev=False,
+    )
+    command.add_argument("study", type=Path, metavar="STUDY")
+    command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a folder outside of the study")
+    command.add_argument("--scan", action="append", metavar="SCAN", help="only this scan (can be repeated)")
 
 
 def _cores(text: str) -> str:

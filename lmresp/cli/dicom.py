@@ -37,19 +37,6 @@ class _NotWrittenError(Exception):
         self.code, self.why = code, why
 
 
-def add_dicom(commands: Any) -> None:
-    """Add ``lmresp dicom STUDY --to FOLDER`` to the commands of the command line."""
-    command = commands.add_parser(
-        "dicom",
-        help="write segmentations, reports and pictures as DICOM objects that join the source images",
-        epilog="The objects carry the identity of the source headers. Nothing is sent: see lmresp pacs.",
-        allow_abbrev=False,
-    )
-    command.add_argument("study", type=Path, metavar="STUDY")
-    command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a folder outside of the study")
-    command.add_argument("--scan", action="append", metavar="SCAN", help="only this scan (can be repeated)")
-
-
 def run_dicom(options: argparse.Namespace) -> int:
     """Write the objects of a study's scans.
 
