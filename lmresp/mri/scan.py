@@ -19,7 +19,8 @@ from lmresp.mri.measure import measure
 from lmresp.mri.measurement import ScanMeasurement
 from lmresp.mri.registration import RegistrationError
 from lmresp.mri.rows import largest_nodules
-from lmresp.mri.spine_scan import has_spine, write_aids
+from lmresp.mri.spine_regions import has_spine
+from lmresp.mri.spine_scan import write_aids
 from lmresp.mri.subject_space import read_pose
 from lmresp.mri.volume import Volume, VolumeError, checked
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,13 @@ import numpy as np
 from lmresp.ingest.convert import UnreadableSeries, load_series
 from lmresp.mri import images, spine
 from lmresp.mri.canal import upright
+from lmresp.mri.spine_regions import REGIONS
 from lmresp.mri.volume import Volume, VolumeError, checked
 
-REGIONS = ("CERVICAL", "THORACIC", "LUMBAR", "SPINE")
 _ROLES = {"T1_POST": "post", "T1_PRE": "pre", "T2": "t2"}
 _LABELS = ("canal", "candidates")
 _SUFFIX = {"post": "T1w", "pre": "T1w", "t2": "T2w"}
 _MARGIN_MM = 15.0  # of the stored images about the box of the aid: the reader sees the vertebrae
-
-
-def has_spine(series: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a scan has a usable series of the spine."""
-    return any(one["body_part"] in REGIONS and one.get("use", True) for one in series)
 
 
 def write_aids(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lmresp import store
 from lmresp.criteria.timeline import visit_grid
-from lmresp.mri.spine_scan import has_spine
+from lmresp.mri.spine_regions import has_spine
 
 Place = tuple[str, float]
 """Subject and number of the visit: what names a scan everywhere, with images or without."""
